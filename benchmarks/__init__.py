@@ -1,0 +1,1 @@
+"""What the service costs, measured against honest references and a real shop."""

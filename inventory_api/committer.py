@@ -1,0 +1,396 @@
+"""The write path: every change of the database goes through the one task of this module.
+
+Requests put what they want into a queue and wait on a future of their own. The task takes what is
+queued, in order of arrival, and makes one transaction of it: look up known keys, read the levels,
+decide in memory, write the difference, commit, and only then resolve the futures. While a commit
+waits for the disk the next batch gathers by itself; nothing ever sleeps to collect more.
+
+A request may be cancelled, time out or hang up at any moment: that touches its future and never
+the transaction. What has not been taken by then will never run.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from pydantic_core import to_json
+
+from inventory_api.domain.commands import Command
+from inventory_api.domain.decide import Refused, Snapshot, decide
+from inventory_api.domain.ledger import Decided, answer, refusal, write
+from inventory_api.domain.outcome import IdempotencyKey, Outcome
+from inventory_api.domain.rejections import Code
+from inventory_api.domain.types import Instant
+from inventory_api.domain.unavailable import (
+    DeadlineExpired,
+    Draining,
+    OutcomeUnknown,
+    Overloaded,
+    StorageFailed,
+    StorageFull,
+    Unavailable,
+)
+from inventory_api.store import changes
+from inventory_api.store.database import Database, Session
+from inventory_api.store.elsewhere import explain_shortages
+from inventory_api.store.faults import fault_of
+from inventory_api.store.idempotency import Caller, Remembered, remember, remembered
+from inventory_api.store.snapshot import take_snapshot
+from inventory_api.telemetry import Metrics, get_logger
+
+logger = get_logger(__name__)
+
+Work = Callable[[Session, Instant], Awaitable[Outcome]]
+"""A write that is no stock change: session code that ends in an outcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of the queue and of a batch; meaning and reasons as in settings.py."""
+
+    queue_commands_max: int = 10_000
+    batch_commands_max: int = 256
+    batch_lines_max: int = 10_000
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One request in the queue; `claimed` once the task has taken it."""
+
+    what: Command | Work
+    actor: str
+    key: IdempotencyKey | None
+    future: asyncio.Future[Outcome] = field(repr=False)
+    operation_id: str
+    after_commit: Callable[[Outcome], None] | None = None
+    claimed: bool = False
+
+    @property
+    def caller(self) -> Caller | None:
+        """Under which name an outcome is remembered; a dry run has none to remember."""
+        if self.key is None or (isinstance(self.what, Command) and self.what.dry_run):
+            return None
+        return (self.actor, self.key.key)
+
+
+class Committer:
+    """The single writer: `run` is its task, `submit` and `transact` are for everybody.
+
+    Args:
+        clock: microseconds since 1970; may jump, the ledger's time does not run back.
+        new_id: makes time-ordered identities.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], Instant],
+        new_id: Callable[[], str],
+        metrics: Metrics,
+        limits: Limits,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._new_id = new_id
+        self._metrics = metrics
+        self._limits = limits
+        self._queue: deque[Entry] = deque()
+        self._arrival = asyncio.Event()
+        self.is_open = True
+        self.failed = asyncio.Event()
+        metrics.queue_depth.set_function(lambda: len(self._queue))
+
+    async def submit(
+        self, command: Command, *, actor: str, key: IdempotencyKey | None = None, deadline_s: float
+    ) -> Outcome:
+        """Have a command decided and committed.
+
+        Raises:
+            Overloaded, Draining, DeadlineExpired, StorageBusy, StorageFull, StorageReadOnly: it
+                is not applied and never will be.
+            OutcomeUnknown, StorageFailed: it may have been; ask again with the same key.
+        """
+        return await self._enter(command, actor, key, deadline_s)
+
+    async def transact(
+        self,
+        work: Work,
+        *,
+        actor: str,
+        key: IdempotencyKey | None = None,
+        deadline_s: float,
+        after_commit: Callable[[Outcome], None] | None = None,
+    ) -> Outcome:
+        """Run session code in a transaction of its own; raises as `submit`.
+
+        `work` neither commits nor waits for anything but its session; a refused outcome rolls it
+        back. `after_commit` is told of the outcome even if the request has left by then.
+        """
+        return await self._enter(work, actor, key, deadline_s, after_commit)
+
+    def drain(self) -> None:
+        """Take nothing more; `run` returns when what was accepted is answered."""
+        self.is_open = False
+        self._arrival.set()
+
+    async def run(self) -> None:
+        """Commit batch after batch, until drained or until the storage fails."""
+        try:
+            while (self.is_open or self._queue) and not self.failed.is_set():
+                if batch := self._take():
+                    await self._commit(batch)
+                elif self.is_open:
+                    self._arrival.clear()
+                    await self._arrival.wait()
+        except Exception:
+            logger.exception("committer_died")
+            self._fail()
+            raise
+        finally:
+            self.is_open = False
+            # Nobody has claimed these: they never run, here or after a restart.
+            _refuse(self._queue, Draining)
+            self._queue.clear()
+
+    async def _enter(
+        self,
+        what: Command | Work,
+        actor: str,
+        key: IdempotencyKey | None,
+        deadline_s: float,
+        after_commit: Callable[[Outcome], None] | None = None,
+    ) -> Outcome:
+        if not self.is_open:
+            raise Draining
+        if len(self._queue) >= self._limits.queue_commands_max:
+            raise Overloaded
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        entry = Entry(what, actor, key, future, self._new_id(), after_commit)
+        self._queue.append(entry)
+        self._arrival.set()
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await future
+        except TimeoutError:
+            # The timeout has cancelled the future: what is not claimed now never will be.
+            raise (OutcomeUnknown if entry.claimed else DeadlineExpired) from None
+
+    def _take(self) -> list[Entry]:
+        """Claim the next batch: commands up to the limits, or one piece of other work."""
+        batch: list[Entry] = []
+        lines = 0
+        while self._queue and len(batch) < self._limits.batch_commands_max:
+            entry = self._queue[0]
+            if entry.future.done():
+                self._queue.popleft()
+                continue
+            size = len(entry.what.lines) if isinstance(entry.what, Command) else 0
+            if batch and (not size or lines + size > self._limits.batch_lines_max):
+                break
+            entry.claimed = True
+            batch.append(self._queue.popleft())
+            lines += size
+            if not size:
+                break
+        return batch
+
+    async def _commit(self, batch: Sequence[Entry]) -> None:
+        """Answer every entry of a batch, whatever happens.
+
+        An error that is not the storage's is a defect that some entry brought along. Nothing is
+        committed then, so each runs again alone and only the guilty one fails.
+        """
+        started = time.perf_counter()
+        try:
+            outcomes = await self._attempt(batch)
+        except Unavailable as unavailable:
+            # No defect, so no traceback: the storage's own words say what it is.
+            cause = str(unavailable.__cause__)
+            logger.error("batch_failed", code=unavailable.code, commands=len(batch), cause=cause)  # noqa: TRY400
+            if isinstance(unavailable, StorageFailed | OutcomeUnknown):
+                self._fail()
+            _refuse(batch, type(unavailable))
+        except Exception as error:  # noqa: BLE001 - a defect: found out below
+            await self._isolate(batch, error)
+        else:
+            self._metrics.batch_commands.observe(len(batch))
+            self._metrics.commit_seconds.observe(time.perf_counter() - started)
+            for entry, outcome in zip(batch, outcomes, strict=True):
+                if entry.after_commit is not None and outcome.refused is None:
+                    entry.after_commit(outcome)
+                _resolve(entry.future, outcome)
+
+    async def _isolate(self, batch: Sequence[Entry], error: Exception) -> None:
+        """Find the guilty one: each entry again alone, unless it was alone already."""
+        if len(batch) == 1:
+            _resolve(batch[0].future, error)
+            return
+        logger.error("batch_isolated", commands=len(batch), exc_info=error)
+        for entry in batch:
+            if self.failed.is_set():
+                _refuse([entry], Draining)
+            else:
+                await self._commit([entry])
+
+    async def _attempt(self, batch: Sequence[Entry]) -> list[Outcome]:
+        """One transaction for the batch; the outcomes are in its order.
+
+        Raises:
+            Unavailable: the storage's fault; `OutcomeUnknown` if COMMIT itself failed.
+        """
+        try:
+            async with self._database.writer() as session:
+                known = await remembered(session, {entry.caller for entry in batch if entry.caller})
+                fresh = _fresh(batch, known)
+                now = self._clock()
+                outcomes, has_written = await self._run(session, fresh, now)
+                kept = [_kept(*pair, now) for pair in zip(fresh, outcomes, strict=True)]
+                rows = [row for row in kept if row is not None]
+                await remember(session, rows)
+                if has_written or rows:
+                    await _commit_session(session)
+        except Unavailable:
+            raise
+        except Exception as error:
+            if (fault := fault_of(error)) is None:
+                raise
+            raise fault from error
+        known |= {(row.actor, row.key): row for row in rows}
+        by_entry = dict(zip(map(id, fresh), outcomes, strict=True))
+        return [by_entry.get(id(entry)) or _replay(entry, known) for entry in batch]
+
+    async def _run(
+        self, session: Session, entries: Sequence[Entry], now: Instant
+    ) -> tuple[list[Outcome], bool]:
+        """The outcomes of the entries, and whether there is anything to commit."""
+        if entries and not isinstance(entries[0].what, Command):
+            outcome = await entries[0].what(session, now)
+            if outcome.refused is None:
+                return [outcome], True
+            await session.rollback()
+            return [outcome], False
+        return await self._run_commands(session, entries, now)
+
+    async def _run_commands(
+        self, session: Session, entries: Sequence[Entry], now: Instant
+    ) -> tuple[list[Outcome], bool]:
+        commands = [(entry, entry.what) for entry in entries if isinstance(entry.what, Command)]
+        if not commands:
+            return [], False
+        snapshot = await take_snapshot(session, [command for _, command in commands])
+        before = dict(snapshot.levels)
+        decided = [_decide(entry, command, snapshot) for entry, command in commands]
+        await explain_shortages(session, decided)
+        count = sum(len(one.decision.changes) for one in decided)
+        first_seq = 0
+        if count:
+            head = await changes.advance_head(session, count, now)
+            first_seq = head.seq - count + 1
+            pages = write(decided, first_seq=first_seq, recorded_at=head.recorded_at)
+            await changes.insert_movements(session, pages.movements)
+            await changes.insert_operations(session, pages.operations)
+            levels = pages.levels(snapshot.levels)
+            await changes.insert_levels(session, [one for one in levels if one[:2] not in before])
+            await changes.update_levels(session, [one for one in levels if one[:2] in before])
+        outcomes = []
+        for one in decided:
+            outcomes.append(self._outcome(one, first_seq))
+            first_seq += len(one.decision.changes)
+        return outcomes, bool(count)
+
+    def _outcome(self, one: Decided, first_seq: int) -> Outcome:
+        for result in one.decision.results:
+            if isinstance(result, Refused):
+                self._metrics.refusal(result.rejection.code)
+        if one.decision.refused:
+            code, facts = refusal(one)
+            return Outcome(to_json(facts), code)
+        return Outcome(to_json(answer(one, first_seq if one.decision.changes else 0)))
+
+    def _fail(self) -> None:
+        """Stop writing: what the disk holds is known only after a restart."""
+        self.is_open = False
+        self.failed.set()
+        self._arrival.set()
+
+
+def _decide(entry: Entry, command: Command, snapshot: Snapshot) -> Decided:
+    """A dry run is judged on a copy of the stock, and leaves no changes."""
+    if command.dry_run:
+        copy = replace(snapshot, levels=dict(snapshot.levels), line_ids=set(snapshot.line_ids))
+        decision = replace(decide(command, copy), changes=())
+    else:
+        decision = decide(command, snapshot)
+    key = None if entry.key is None else entry.key.key
+    return Decided(command, decision, entry.operation_id, entry.actor, key)
+
+
+def _fresh(batch: Sequence[Entry], known: dict[Caller, Remembered]) -> list[Entry]:
+    """The entries to run: unknown keys, and of several under one key the first."""
+    seen: set[Caller] = set(known)
+    fresh = []
+    for entry in batch:
+        if entry.caller is None:
+            fresh.append(entry)
+        elif entry.caller not in seen:
+            seen.add(entry.caller)
+            fresh.append(entry)
+    return fresh
+
+
+def _kept(entry: Entry, outcome: Outcome, now: Instant) -> Remembered | None:
+    """The row that makes a retry safe; None if nobody can retry by name."""
+    if entry.key is None or entry.caller is None:
+        return None
+    refused = None if outcome.refused is None else outcome.refused.value
+    return Remembered(
+        entry.actor,
+        entry.key.key,
+        now,
+        entry.key.fingerprint,
+        refused,
+        outcome.etag,
+        outcome.answer,
+    )
+
+
+def _replay(entry: Entry, known: dict[Caller, Remembered]) -> Outcome:
+    """The outcome that the first request under the key had, if this is the same request."""
+    assert entry.caller is not None
+    assert entry.key is not None
+    row = known[entry.caller]
+    is_same = row.fingerprint == entry.key.fingerprint
+    return row.outcome if is_same else Outcome(b"{}", Code.IDEMPOTENCY_MISMATCH)
+
+
+async def _commit_session(session: Session) -> None:
+    """Commit, or say what is known.
+
+    A full disk fails before the commit record is written, and SQLite has rolled back: not
+    applied. After any other failure the record may be on disk and come back with a restart (an
+    fsync that failed did, 2 of 2): unknown.
+    """
+    try:
+        await session.commit()
+    except Exception as error:
+        if fault_of(error) is StorageFull:
+            raise StorageFull from error
+        raise OutcomeUnknown from error
+
+
+def _refuse(entries: Iterable[Entry], reason: type[Unavailable]) -> None:
+    for entry in entries:
+        _resolve(entry.future, reason())
+
+
+def _resolve(future: asyncio.Future[Outcome], result: Outcome | Exception) -> None:
+    """Answer a waiter, unless it has left."""
+    if future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

@@ -1,0 +1,208 @@
+"""What becomes of a command, given the stock as it is."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from inventory_api.domain.commands import (
+    FACT_REASONS,
+    AdjustLine,
+    Command,
+    Line,
+    Mode,
+    SetLine,
+    TransferLine,
+)
+from inventory_api.domain.rejections import Code, Rejection
+from inventory_api.domain.stock import Change, guard, move
+from inventory_api.domain.types import SKU, Key, Level, LocationCode
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The stock that a batch names, as it is after the commands decided so far.
+
+    Attributes:
+        levels: those that exist; one that does not is an empty level.
+        barred_items: unknown or archived items, with the code of the refusal.
+        barred_locations: likewise.
+        line_ids: identities of lines that the ledger knows.
+    """
+
+    levels: dict[Key, Level] = field(default_factory=dict)
+    barred_items: dict[SKU, Code] = field(default_factory=dict)
+    barred_locations: dict[LocationCode, Code] = field(default_factory=dict)
+    line_ids: set[str] = field(default_factory=set)
+
+
+class Applied(NamedTuple):
+    """A line that is in the ledger now: one change, or two for a transfer."""
+
+    line: Line
+    changes: tuple[Change, ...]
+
+
+class Duplicate(NamedTuple):
+    """A line whose `line_id` the ledger knows; it does nothing."""
+
+    line: Line
+
+
+class Refused(NamedTuple):
+    """A line that changes nothing, and why."""
+
+    line: Line
+    rejection: Rejection
+
+
+Result = Applied | Duplicate | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One result per line of the command, in its order, and the changes to write.
+
+    `refused` holds for the command as a whole: then nothing is written, and the lines that had no
+    fault of their own are `Applied` in judgement only.
+    """
+
+    results: Sequence[Result]
+    changes: Sequence[Change]
+    refused: bool = False
+
+
+def decide(command: Command, snapshot: Snapshot) -> Decision:
+    """Judge the lines in order on the running balance and carry the changes over to `snapshot`.
+
+    Lines that are refused do not move the balance, so that the list of refusals is complete. The
+    lines of a group are judged together, where the first of them stands.
+    """
+    if command.mode is Mode.ATOMIC:
+        results = _judge_together(command.lines, snapshot)
+        if any(type(result) is Refused for result in results):
+            return Decision(results, (), refused=True)
+        return Decision(results, _changes(results))
+    judged: dict[int, Result] = {}
+    for indexes in _units(command.lines):
+        together = _judge_together([command.lines[index] for index in indexes], snapshot)
+        judged.update(zip(indexes, _as_group(together, snapshot), strict=True))
+    # Changes go into the ledger in the order of judgement, results back in the order of lines.
+    changes = _changes(judged.values())
+    return Decision([judged[index] for index in range(len(command.lines))], changes)
+
+
+def _changes(results: Iterable[Result]) -> list[Change]:
+    return [change for result in results if type(result) is Applied for change in result.changes]
+
+
+def _units(lines: Sequence[Line]) -> Iterable[list[int]]:
+    """Indexes of the lines that stand or fall together, by first appearance."""
+    units: dict[object, list[int]] = {}
+    for index, line in enumerate(lines):
+        units.setdefault(index if line.group is None else line.group, []).append(index)
+    return units.values()
+
+
+def _as_group(results: Sequence[Result], snapshot: Snapshot) -> Sequence[Result]:
+    """The results of a group: where one line is refused, the others are refused for its sake.
+
+    That holds for a repetition within the group too; what the ledger knew before stays known.
+    """
+    if not any(type(result) is Refused for result in results):
+        return results
+    sake = Rejection(Code.GROUP_REJECTED, {})
+    return [
+        result
+        if type(result) is Refused or _is_known(result.line, snapshot)
+        else Refused(result.line, sake)
+        for result in results
+    ]
+
+
+def _is_known(line: Line, snapshot: Snapshot) -> bool:
+    return not isinstance(line, TransferLine) and line.line_id in snapshot.line_ids
+
+
+def _judge_together(lines: Sequence[Line], snapshot: Snapshot) -> list[Result]:
+    """Judge lines on a draft that replaces the snapshot's levels only if none is refused."""
+    draft: dict[Key, Level] = {}
+    line_ids: set[str] = set()
+    results = [_judge(line, draft, line_ids, snapshot) for line in lines]
+    if not any(type(result) is Refused for result in results):
+        snapshot.levels.update(draft)
+        snapshot.line_ids |= line_ids
+    return results
+
+
+def _judge(line: Line, draft: dict[Key, Level], line_ids: set[str], snapshot: Snapshot) -> Result:
+    """One line against the running balance: known before, barred, stale, too little."""
+    line_id = None if isinstance(line, TransferLine) else line.line_id
+    if line_id is not None and (line_id in snapshot.line_ids or line_id in line_ids):
+        return Duplicate(line)
+    if (barred := _bar(line, snapshot)) is not None:
+        return Refused(line, Rejection(barred, {}))
+    if isinstance(line, TransferLine):
+        return _transfer(line, draft, snapshot)
+    level = _level(line.sku, line.location, draft, snapshot)
+    if isinstance(line, SetLine):
+        return _set(line, level, draft, line_ids)
+    return _move(line, level, line.delta, draft, line_ids)
+
+
+def _set(line: SetLine, level: Level, draft: dict[Key, Level], line_ids: set[str]) -> Result:
+    """A count is a fact, unless the caller counted something else than he thinks."""
+    expected = line.expected_on_hand
+    if expected is not None and expected != level.on_hand:
+        facts = {"expected_on_hand": expected, "on_hand": level.on_hand}
+        return Refused(line, Rejection(Code.STALE_QUANTITY, facts))
+    return _move(line, level, line.on_hand - level.on_hand, draft, line_ids)
+
+
+def _move(
+    line: AdjustLine | SetLine,
+    level: Level,
+    delta: int,
+    draft: dict[Key, Level],
+    line_ids: set[str],
+) -> Result:
+    is_set = type(line) is SetLine
+    is_fact = is_set or line.reason in FACT_REASONS
+    if (refusal := guard(level, delta, is_fact=is_fact)) is not None:
+        return Refused(line, refusal)
+    after, change = move(level, delta, "set" if is_set else "adjust", line.reason, line.line_id)
+    draft[line.sku, line.location] = after
+    if line.line_id is not None:
+        line_ids.add(line.line_id)
+    return Applied(line, (change,))
+
+
+def _transfer(line: TransferLine, draft: dict[Key, Level], snapshot: Snapshot) -> Result:
+    """Both legs or none: a request at the source, a receipt at the target."""
+    if line.source == line.target:
+        return Refused(line, Rejection(Code.SAME_LOCATION, {}))
+    source = _level(line.sku, line.source, draft, snapshot)
+    target = _level(line.sku, line.target, draft, snapshot)
+    refusal = guard(source, -line.quantity, is_fact=False) or guard(
+        target, line.quantity, is_fact=False
+    )
+    if refusal is not None:
+        return Refused(line, refusal)
+    source, out = move(source, -line.quantity, "transfer_out", line.reason, None)
+    target, into = move(target, line.quantity, "transfer_in", line.reason, None)
+    draft[line.sku, line.source], draft[line.sku, line.target] = source, target
+    return Applied(line, (out, into))
+
+
+def _bar(line: Line, snapshot: Snapshot) -> Code | None:
+    """Why nothing may change there: the item first, then the locations."""
+    if not snapshot.barred_items and not snapshot.barred_locations:
+        return None
+    code = snapshot.barred_items.get(line.sku) or snapshot.barred_locations.get(line.location)
+    if code is None and isinstance(line, TransferLine):
+        code = snapshot.barred_locations.get(line.target)
+    return code
+
+
+def _level(sku: SKU, location: LocationCode, draft: dict[Key, Level], snapshot: Snapshot) -> Level:
+    key = (sku, location)
+    return draft.get(key) or snapshot.levels.get(key) or Level(sku, location)

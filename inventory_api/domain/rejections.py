@@ -1,0 +1,31 @@
+"""The reasons for which the business says no."""
+
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Code(StrEnum):
+    """Why a request was refused; each refusal changes nothing."""
+
+    INSUFFICIENT_STOCK = "insufficient_stock"
+    STALE_QUANTITY = "stale_quantity"
+    QUANTITY_OUT_OF_RANGE = "quantity_out_of_range"
+    UNKNOWN_SKU = "unknown_sku"
+    UNKNOWN_LOCATION = "unknown_location"
+    UNKNOWN_ID = "unknown_id"
+    ITEM_ARCHIVED = "item_archived"
+    LOCATION_ARCHIVED = "location_archived"
+    ITEM_IN_USE = "item_in_use"
+    LOCATION_IN_USE = "location_in_use"
+    SAME_LOCATION = "same_location"
+    GROUP_REJECTED = "group_rejected"
+    ALREADY_EXISTS = "already_exists"
+    VERSION_MISMATCH = "version_mismatch"
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
+
+
+class Rejection(NamedTuple):
+    """One refusal and the facts that let the caller act on it."""
+
+    code: Code
+    facts: dict[str, Any]  # Any: JSON values, whatever the code needs

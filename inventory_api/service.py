@@ -1,0 +1,309 @@
+"""The inventory without HTTP: what scripts, tests and the web call."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pydantic_core import from_json
+
+from inventory_api.committer import Committer, Work
+from inventory_api.domain.catalog import show_level
+from inventory_api.domain.commands import (
+    AdjustLine,
+    Command,
+    Line,
+    Mode,
+    SetLine,
+    TransferLine,
+    check,
+)
+from inventory_api.domain.outcome import IdempotencyKey, Outcome
+from inventory_api.domain.rejections import Code
+from inventory_api.domain.types import SKU, Instant, Key, Level, LocationCode
+from inventory_api.domain.unavailable import DeadlineExpired
+from inventory_api.keyring import Keyring
+from inventory_api.settings import Settings
+from inventory_api.shared_reads import SharedReads
+from inventory_api.store import availability
+from inventory_api.store.database import Database, Session
+from inventory_api.store.faults import fault_of
+from inventory_api.store.levels import list_levels
+from inventory_api.store.snapshot import levels_of
+from inventory_api.telemetry import Metrics, timed
+
+Answer = dict[str, Any]  # Any: JSON values, in the shapes of the HTTP API
+Fields = Mapping[str, Any]
+
+ACTOR = "local"
+"""Who acts when no API key does: a script, or an open service on loopback."""
+
+
+class RefusedError(Exception):
+    """The business said no, and nothing was changed.
+
+    Attributes:
+        code: why.
+        facts: what the HTTP API would answer, parsed.
+    """
+
+    def __init__(self, code: Code, facts: Answer) -> None:
+        super().__init__(code.value)
+        self.code = code
+        self.facts = facts
+
+
+class Service:
+    """Stock and its changes; made by `open_service`.
+
+    Lines are dicts in the shapes of the HTTP API, and so are the answers. Every call has its
+    deadline: `check_deadline_s` for reads, `change_deadline_s` for changes.
+
+    Raises:
+        RefusedError: an atomic change was refused.
+        ValueError: a line is not valid; the message names the field.
+        Unavailable: it could not be done now; its `applied` says what became of a change.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        committer: Committer,
+        keyring: Keyring,
+        metrics: Metrics,
+        clock: Callable[[], Instant],
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.committer = committer
+        self.keyring = keyring
+        self.metrics = metrics
+        self.clock = clock
+        # When a server began to stop, in seconds of the loop's clock: all that follows shares
+        # one deadline.
+        self.stopping_since: float | None = None
+        self.level_reads = SharedReads[Key, Level](
+            self._fetch_levels, metrics.shared_read_keys.observe
+        )
+        self.item_reads = SharedReads[str, availability.Stock](
+            self._fetch_items, metrics.shared_read_keys.observe
+        )
+        self._gates = asyncio.Semaphore(settings.reader_connections)
+
+    @timed("check")
+    async def check(
+        self, lines: Sequence[Fields], *, locations: frozenset[str] | None = None
+    ) -> Answer:
+        """What can be sold of each line; a line that fails has an error, the others their result.
+
+        Args:
+            lines: `sku`, and optionally `quantity` (1) and `location` (all sellable ones).
+            locations: those that the caller may see; None sees all.
+        """
+        size = self.settings.check_chunk_lines
+        chunks = [lines[start : start + size] for start in range(0, len(lines), size)]
+        async with self.deadline():
+            answers = await asyncio.gather(
+                *(self._check_chunk(chunk, locations) for chunk in chunks), return_exceptions=True
+            )
+        checked = [_unless_failed(*pair) for pair in zip(chunks, answers, strict=True)]
+        results = [line for _, found in checked for line in found]
+        return {
+            "as_of_seq": min((seq for seq, _ in checked if seq is not None), default=None),
+            "results": [{"index": index, **line} for index, line in enumerate(results)],
+        }
+
+    async def level(self, sku: str, location: str) -> Level | None:
+        """One level, if anything ever moved there; reads that come together share a query."""
+        async with self.deadline():
+            return await self.level_reads.read((SKU(sku), LocationCode(location)))
+
+    async def stock(self, sku: str) -> availability.Stock | None:
+        """An item over its locations; None if it is unknown. Shared like `level`."""
+        async with self.deadline():
+            return await self.item_reads.read(sku)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Session]:
+        """A session for one short and consistent read, with its deadline."""
+        async with self.deadline(), self.database.reader() as session:
+            yield session
+
+    @timed("update")
+    async def submit(
+        self, command: Command, *, actor: str, key: IdempotencyKey | None = None
+    ) -> Outcome:
+        """A change of stock, with its deadline."""
+        return await self.committer.submit(
+            command, actor=actor, key=key, deadline_s=self.settings.change_deadline_s
+        )
+
+    async def transact(
+        self,
+        work: Work,
+        *,
+        actor: str,
+        key: IdempotencyKey | None = None,
+        after_commit: Callable[[Outcome], None] | None = None,
+    ) -> Outcome:
+        """Any other write, with its deadline."""
+        return await self.committer.transact(
+            work,
+            actor=actor,
+            key=key,
+            deadline_s=self.settings.change_deadline_s,
+            after_commit=after_commit,
+        )
+
+    async def adjust(
+        self,
+        lines: Sequence[Fields],
+        *,
+        reason: str = "other",
+        reference: str | None = None,
+        mode: str = "atomic",
+        key: str | None = None,
+    ) -> Answer:
+        """Add `delta` units for each line: `sku`, `delta`, optionally `location`, `line_id`, ...."""
+        parsed = [self.adjust_line(line, reason) for line in lines]
+        return await self._change("adjust", parsed, reason, reference, mode, key)
+
+    async def set(
+        self,
+        lines: Sequence[Fields],
+        *,
+        reason: str = "cycle_count",
+        reference: str | None = None,
+        mode: str = "atomic",
+        key: str | None = None,
+    ) -> Answer:
+        """Book counts: `sku`, `on_hand`, `expected_on_hand` (None accepts any)."""
+        parsed = [self.set_line(line, reason) for line in lines]
+        return await self._change("set", parsed, reason, reference, mode, key)
+
+    async def transfer(
+        self,
+        lines: Sequence[Fields],
+        *,
+        reason: str = "transfer",
+        reference: str | None = None,
+        mode: str = "atomic",
+        key: str | None = None,
+    ) -> Answer:
+        """Move `quantity` units of `sku` `from` one location `to` another."""
+        parsed = [self.transfer_line(line, reason) for line in lines]
+        return await self._change("transfer", parsed, reason, reference, mode, key)
+
+    async def levels(self) -> AsyncIterator[Answer]:
+        """All levels by SKU and location; short reads by page, so writers never wait."""
+        after: Key = (SKU(""), LocationCode(""))
+        while True:
+            async with self.database.reader() as session:
+                page = await list_levels(session, after=after, limit=self.settings.export_page_rows)
+            for level in page:
+                yield show_level(level)
+            if len(page) < self.settings.export_page_rows:
+                return
+            after = (page[-1].sku, page[-1].location)
+
+    def adjust_line(self, line: Fields, reason: str) -> AdjustLine:
+        """A line of an adjustment with its defaults filled in."""
+        return AdjustLine(
+            line["sku"],
+            line.get("location") or self.default_location,
+            line["delta"],
+            line.get("reason") or reason,
+            line.get("line_id"),
+            line.get("group"),
+        )
+
+    def set_line(self, line: Fields, reason: str) -> SetLine:
+        """A line of a count with its defaults filled in."""
+        return SetLine(
+            line["sku"],
+            line.get("location") or self.default_location,
+            line["on_hand"],
+            line["expected_on_hand"],
+            line.get("reason") or reason,
+            line.get("line_id"),
+            line.get("group"),
+        )
+
+    def transfer_line(self, line: Fields, reason: str) -> TransferLine:
+        """A line of a transfer with its defaults filled in."""
+        return TransferLine(
+            line["sku"],
+            line.get("from") or self.default_location,
+            line.get("to") or self.default_location,
+            line["quantity"],
+            line.get("reason") or reason,
+            line.get("group"),
+        )
+
+    @property
+    def default_location(self) -> LocationCode:
+        """Where a line belongs that names no location."""
+        return LocationCode(self.settings.default_location)
+
+    async def _change(
+        self,
+        kind: str,
+        lines: Sequence[Line],
+        reason: str,
+        reference: str | None,
+        mode: str,
+        key: str | None,
+    ) -> Answer:
+        command = Command(kind, tuple(lines), Mode(mode), reason, reference)
+        check(command)
+        known = None
+        if key is not None:
+            digest = hashlib.blake2b(repr(command).encode(), digest_size=16).digest()
+            known = IdempotencyKey(key, digest)
+        outcome = await self.submit(command, actor=ACTOR, key=known)
+        answer: Answer = from_json(outcome.answer)
+        if outcome.refused is not None:
+            raise RefusedError(outcome.refused, answer)
+        return answer
+
+    @asynccontextmanager
+    async def deadline(self) -> AsyncIterator[None]:
+        """The time for a read, and the storage's faults by their names."""
+        try:
+            async with asyncio.timeout(self.settings.check_deadline_s):
+                yield
+        except TimeoutError:
+            raise DeadlineExpired from None
+        except Exception as error:
+            if (fault := fault_of(error)) is None:
+                raise
+            raise fault from error
+
+    async def _check_chunk(
+        self, lines: Sequence[Fields], locations: frozenset[str] | None
+    ) -> tuple[int, list[Answer]]:
+        async with self._gates, self.database.reader() as session:
+            return await availability.check(session, lines, locations)
+
+    async def _fetch_levels(self, keys: Collection[Key]) -> dict[Key, Level]:
+        async with self.database.reader() as session:
+            return await levels_of(session, keys)
+
+    async def _fetch_items(self, skus: Collection[str]) -> dict[str, availability.Stock]:
+        async with self.database.reader() as session:
+            return await availability.stock_of(session, skus)
+
+
+def _unless_failed(
+    lines: Sequence[Fields], found: tuple[int, list[Answer]] | BaseException
+) -> tuple[int | None, list[Answer]]:
+    """What a chunk found, or an error for each of its lines; a defect of ours is raised."""
+    if not isinstance(found, BaseException):
+        return found
+    fault = fault_of(found)
+    if fault is None:
+        raise found
+    return None, [{"sku": line["sku"], "error": {"code": fault.code}} for line in lines]

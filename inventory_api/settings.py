@@ -1,0 +1,121 @@
+"""Every limit and choice of the service, with its unit and its reason."""
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CPU_COUNT = os.cpu_count() or 1
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Bytes = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Read once from `INVENTORY_*` in the environment, then handed down as an argument."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="INVENTORY_", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    database_url: str = Field(
+        "sqlite+aiosqlite:///inventory.db", description="SQLAlchemy URL of the database"
+    )
+    migrate_at_start: bool = Field(True, description="bring the schema up to date when starting")
+    host: str = Field("127.0.0.1", description="address to listen on; loopback unless a key exists")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="TCP port; 0 = any free")
+    allowed_hosts: tuple[str, ...] = Field(
+        ("*",), description="names accepted in the Host header; narrow it behind a proxy"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug adds a line per request, which costs a tenth of the throughput"
+    )
+    log_json: bool | None = Field(
+        None, description="JSON lines; left out: JSON unless stderr is a terminal"
+    )
+
+    check_deadline_s: Seconds = Field(5.0, description="seconds a read may take")
+    change_deadline_s: Seconds = Field(3.0, description="seconds a change may take")
+    start_deadline_s: Seconds = Field(
+        30.0, description="seconds that each first write at the start may take, on a slow disk"
+    )
+    drain_deadline_s: Seconds = Field(
+        6.0,
+        description="seconds to answer what was accepted when stopping; with closing the "
+        "connections and a foreign lock's wait it stays below 10, when orchestrators kill",
+    )
+    header_deadline_s: Seconds = Field(10.0, description="seconds to send a request's header")
+    body_deadline_s: Seconds = Field(30.0, description="seconds to send a request's body")
+    busy_timeout_s: Seconds = Field(
+        2.0, description="seconds to wait for a foreign lock; below the change deadline"
+    )
+
+    default_location: str = Field("main", description="location of a line that names none")
+    default_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = Field(
+        "CNY", description="currency of a price that names none"
+    )
+
+    idempotency_key_required: bool = Field(False, description="refuse writes without a key (428)")
+    idempotency_keep_s: Positive = Field(
+        7 * 24 * 3600, description="seconds an outcome is remembered; longer than any sane retry"
+    )
+    housekeeping_interval_s: Seconds = Field(
+        60.0, description="seconds between removals of outdated idempotency records"
+    )
+    housekeeping_rows: Positive = Field(
+        2_000, description="rows removed per transaction; keeps it shorter than one busy batch"
+    )
+
+    queue_commands_max: Positive = Field(
+        10_000, description="changes that may wait; more get 503 overloaded at once"
+    )
+    batch_commands_max: Positive = Field(
+        256, description="changes per transaction; the gain of one shared fsync is flat beyond"
+    )
+    batch_lines_max: Positive = Field(
+        10_000, description="lines per transaction, so that one big call never delays many"
+    )
+    lines_max: Positive = Field(10_000, description="lines per call")
+    reader_connections: Positive = Field(
+        max(2, CPU_COUNT), description="connections for reads; reads are CPU work, one per core"
+    )
+    check_chunk_lines: Positive = Field(
+        1_000, description="lines per query of a batch check; chunks are gathered concurrently"
+    )
+    cache_kib: Positive = Field(
+        16_384,
+        description="KiB of database pages that a connection keeps; the system's own cache holds "
+        "the rest, and a long export must not make the process grow",
+    )
+    wal_checkpoint_pages: Positive = Field(
+        4_000,
+        description="pages of 4 KiB in the write-ahead log before it is folded back; "
+        "pages that change again before then are copied once",
+    )
+
+    body_bytes_max: Bytes = Field(1 << 20, description="bytes of a request body")
+    batch_bytes_max: Bytes = Field(8 << 20, description="bytes of a batch's body: 10,000 lines")
+    import_row_bytes_max: Bytes = Field(64 << 10, description="bytes of one row of an import")
+    header_bytes_max: Bytes = Field(16 << 10, description="bytes of a request's header block")
+    url_bytes_max: Bytes = Field(8 << 10, description="bytes of a request's URL")
+    page_max: Positive = Field(1_000, description="entries of one page of a list")
+    export_page_rows: Positive = Field(
+        2_000, description="rows per short read of an export; keeps the write-ahead log small"
+    )
+    import_chunk_rows: Positive = Field(
+        500, description="rows of an import in flight; bounds memory and is two full batches"
+    )
+    connections_max: Positive = Field(2_000, description="open connections; more are refused")
+    streams_per_key_max: Positive = Field(
+        100, description="exports, imports and verifications open at once per API key"
+    )
+    requests_per_s: Annotated[int, Field(ge=0)] = Field(
+        0, description="requests per second and API key, answered with 429 beyond; 0 = no limit"
+    )
+    failed_auth_per_minute: Positive = Field(
+        60, description="refused keys per minute and client address before 429"
+    )
+    admin_key: SecretStr | None = Field(
+        None, description="an admin key of your own, inv_<id>_<secret>, for the first start"
+    )

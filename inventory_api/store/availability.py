@@ -1,0 +1,98 @@
+"""How many can be sold: batch checks, and the stock of an item over its locations."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from inventory_api.domain.rejections import Code
+from inventory_api.domain.types import Level
+from inventory_api.store.bulk import VALUES, listed
+from inventory_api.store.levels import head_seq, levels_of_items, names_of, sellable_locations
+from inventory_api.store.snapshot import levels_of
+from inventory_api.store.tables import LOCATION
+
+Fields = Mapping[str, Any]  # Any: JSON values
+Line = dict[str, Any]
+
+_KNOWN_LOCATIONS = select(LOCATION.c.code).where(LOCATION.c.code.in_(VALUES))
+
+
+class Stock(NamedTuple):
+    """An item over its locations, read in one go with the ledger's position."""
+
+    name: str
+    levels: Sequence[Level]
+    sellable: frozenset[str]
+    seq: int
+
+
+async def stock_of(session: AsyncSession, skus: Collection[str]) -> dict[str, Stock]:
+    """The stock of the items that exist among the SKUs."""
+    seq = await head_seq(session)
+    names = await names_of(session, skus)
+    levels = await levels_of_items(session, names)
+    sellable = frozenset(await sellable_locations(session))
+    return {sku: Stock(name, levels[sku], sellable, seq) for sku, name in names.items()}
+
+
+async def check(
+    session: AsyncSession, lines: Sequence[Fields], locations: frozenset[str] | None
+) -> tuple[int, list[Line]]:
+    """The ledger's position, and for each line what can be sold of it, or why it can't be told."""
+    anywhere = {line["sku"] for line in lines if line.get("location") is None}
+    keys = {(line["sku"], line["location"]) for line in lines if line.get("location") is not None}
+    seq = await head_seq(session)
+    names = await names_of(session, {line["sku"] for line in lines})
+    sellable = await sellable_locations(session)
+    if locations is not None:
+        sellable &= locations
+    by_item = await levels_of_items(session, anywhere) if anywhere else {}
+    by_key = await levels_of(session, keys) if keys else {}
+    codes = {code for _, code in keys}
+    known = (
+        set((await session.execute(_KNOWN_LOCATIONS, listed(codes))).scalars()) if codes else codes
+    )
+    results = []
+    for line in lines:
+        sku, location = line["sku"], line.get("location")
+        if sku not in names:
+            results.append({"sku": sku, "error": {"code": Code.UNKNOWN_SKU.value}})
+        elif location is not None and (location not in known or not _sees(locations, location)):
+            error = {"code": Code.UNKNOWN_LOCATION.value}
+            results.append({"sku": sku, "location": location, "error": error})
+        elif location is None:
+            levels = [level for level in by_item[sku] if level.location in sellable]
+            results.append(_result(line, names[sku], levels))
+        else:
+            found = by_key.get((sku, location))
+            results.append(_result(line, names[sku], [] if found is None else [found]))
+    return seq, results
+
+
+def _sees(locations: frozenset[str] | None, location: str) -> bool:
+    return locations is None or location in locations
+
+
+def _result(line: Fields, name: str, levels: Sequence[Level]) -> Line:
+    requested = line.get("quantity", 1)
+    return {
+        "sku": line["sku"],
+        "location": line.get("location"),
+        "name": name,
+        "on_hand": sum(level.on_hand for level in levels),
+        "available": sum(level.available for level in levels),
+        "requested": requested,
+        "sufficient": _suffices(levels, requested),
+    }
+
+
+def _suffices(levels: Sequence[Level], requested: int) -> bool:
+    """Whether so many can be promised, backorders included."""
+    promisable = 0
+    for level in levels:
+        if level.backorder_limit is None:
+            return True
+        promisable += max(0, level.available + level.backorder_limit)
+    return promisable >= requested

@@ -1,0 +1,152 @@
+"""Items and locations: what is written through `transact`, and what is read."""
+
+from collections.abc import Collection
+from typing import Any
+
+from pydantic_core import from_json, to_json
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from inventory_api.domain.catalog import Item, Location, Shown, show_item, show_location
+from inventory_api.domain.outcome import Outcome
+from inventory_api.domain.rejections import Code
+from inventory_api.domain.types import Instant
+from inventory_api.store.bulk import VALUES, listed
+from inventory_api.store.tables import ITEM, LEVEL, LOCATION
+
+ITEM_COLUMNS = tuple(ITEM.c[name] for name in Item._fields)
+LOCATION_COLUMNS = tuple(LOCATION.c[name] for name in Location._fields)
+
+Changes = dict[str, Any]  # Any: values of columns
+Tags = frozenset[str] | None
+"""Versions that are accepted for a change; None accepts any."""
+
+
+def shown_item(item: Item) -> Shown:
+    """An item as answers show it."""
+    return show_item(item, from_json(item.attributes))
+
+
+async def find_item(session: AsyncSession, sku: str) -> Item | None:
+    """One item, archived or not."""
+    row = (await session.execute(select(*ITEM_COLUMNS).where(ITEM.c.sku == sku))).first()
+    return None if row is None else Item._make(row)
+
+
+async def find_items(session: AsyncSession, skus: Collection[str]) -> dict[str, Item]:
+    """The items that exist among the SKUs."""
+    rows = await session.execute(select(*ITEM_COLUMNS).where(ITEM.c.sku.in_(VALUES)), listed(skus))
+    return {row[0]: Item._make(row) for row in rows}
+
+
+async def list_items(
+    session: AsyncSession, *, q: str | None, status: str | None, after: str, limit: int
+) -> list[Item]:
+    """Items by SKU, from the one behind `after`; `q` is a part of SKU or name, or a barcode."""
+    statement = select(*ITEM_COLUMNS).where(ITEM.c.sku > after).order_by(ITEM.c.sku).limit(limit)
+    if status is not None:
+        statement = statement.where(ITEM.c.status == status)
+    if q is not None:
+        statement = statement.where(
+            or_(
+                ITEM.c.sku.icontains(q, autoescape=True),
+                ITEM.c.name.icontains(q, autoescape=True),
+                ITEM.c.barcode == q,
+            )
+        )
+    return [Item._make(row) for row in await session.execute(statement)]
+
+
+async def create_item(session: AsyncSession, item: Item) -> Outcome:
+    """Rejects: `ALREADY_EXISTS`, archived or not."""
+    if await find_item(session, item.sku) is not None:
+        return Outcome(b"{}", Code.ALREADY_EXISTS)
+    await session.execute(insert(ITEM).values(item._asdict()))
+    return _item_outcome(item)
+
+
+async def change_item(
+    session: AsyncSession, sku: str, changes: Changes, *, if_match: Tags, now: Instant
+) -> Outcome:
+    """Change columns of an item; the version rises even if the values are the same.
+
+    Rejects: `UNKNOWN_SKU`; `VERSION_MISMATCH` unless the version is among the wanted ones;
+    `ITEM_IN_USE` if it is to be archived while a level of it is not empty.
+    """
+    item = await find_item(session, sku)
+    if item is None:
+        return Outcome(b"{}", Code.UNKNOWN_SKU)
+    if if_match is not None and str(item.version) not in if_match:
+        return _mismatch(item.version)
+    if changes.get("status") == "archived" and await _in_use(session, LEVEL.c.sku == sku):
+        return Outcome(b"{}", Code.ITEM_IN_USE)
+    item = item._replace(**changes, version=item.version + 1, updated_at=now)
+    await session.execute(update(ITEM).where(ITEM.c.sku == sku).values(item._asdict()))
+    return _item_outcome(item)
+
+
+async def find_location(session: AsyncSession, code: str) -> Location | None:
+    """One location, archived or not."""
+    row = (await session.execute(select(*LOCATION_COLUMNS).where(LOCATION.c.code == code))).first()
+    return None if row is None else Location._make(row)
+
+
+async def list_locations(session: AsyncSession, *, after: str, limit: int) -> list[Location]:
+    """Locations by code, from the one behind `after`."""
+    statement = (
+        select(*LOCATION_COLUMNS)
+        .where(LOCATION.c.code > after)
+        .order_by(LOCATION.c.code)
+        .limit(limit)
+    )
+    return [Location._make(row) for row in await session.execute(statement)]
+
+
+async def create_location(session: AsyncSession, location: Location) -> Outcome:
+    """Rejects: `ALREADY_EXISTS`, archived or not."""
+    if await find_location(session, location.code) is not None:
+        return Outcome(b"{}", Code.ALREADY_EXISTS)
+    await session.execute(insert(LOCATION).values(location._asdict()))
+    return _location_outcome(location)
+
+
+async def change_location(
+    session: AsyncSession, code: str, changes: Changes, *, if_match: Tags, now: Instant
+) -> Outcome:
+    """Change columns of a location.
+
+    Rejects: `UNKNOWN_LOCATION`; `VERSION_MISMATCH`; `LOCATION_IN_USE` if it is to be archived
+    while a level of it is not empty.
+    """
+    location = await find_location(session, code)
+    if location is None:
+        return Outcome(b"{}", Code.UNKNOWN_LOCATION)
+    if if_match is not None and str(location.version) not in if_match:
+        return _mismatch(location.version)
+    if changes.get("status") == "archived" and await _in_use(session, LEVEL.c.location == code):
+        return Outcome(b"{}", Code.LOCATION_IN_USE)
+    location = location._replace(**changes, version=location.version + 1, updated_at=now)
+    await session.execute(
+        update(LOCATION).where(LOCATION.c.code == code).values(location._asdict())
+    )
+    return _location_outcome(location)
+
+
+async def _in_use(session: AsyncSession, where: Any) -> bool:  # Any: a column's comparison
+    """Whether a level there holds or expects anything, or has promised it."""
+    busy = (LEVEL.c.on_hand + LEVEL.c.reserved + LEVEL.c.committed + LEVEL.c.incoming) > 0
+    return (
+        await session.execute(select(LEVEL.c.sku).where(where, busy).limit(1))
+    ).first() is not None
+
+
+def _item_outcome(item: Item) -> Outcome:
+    return Outcome(to_json(shown_item(item)), etag=str(item.version))
+
+
+def _location_outcome(location: Location) -> Outcome:
+    return Outcome(to_json(show_location(location)), etag=str(location.version))
+
+
+def _mismatch(version: int) -> Outcome:
+    return Outcome(to_json({"current_version": version}), Code.VERSION_MISMATCH)

@@ -1,0 +1,72 @@
+"""The outcomes of keyed writes, so that a retry gets the answer of the first try."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from inventory_api.domain.outcome import Outcome
+from inventory_api.domain.rejections import Code
+from inventory_api.domain.types import Instant
+from inventory_api.store.bulk import FIRST, LISTED, SECOND, execute_many, listed, prepare
+from inventory_api.store.tables import IDEMPOTENCY
+
+Caller = tuple[str, str]
+"""Who asks, and the key."""
+
+
+class Remembered(NamedTuple):
+    """A row of the idempotency table, in the order of its columns."""
+
+    actor: str
+    key: str
+    recorded_at: Instant
+    fingerprint: bytes
+    refused: str | None
+    etag: str | None
+    answer: bytes
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the first request was answered."""
+        refused = None if self.refused is None else Code(self.refused)
+        return Outcome(self.answer, refused, self.etag, replayed=True)
+
+
+_COLUMNS = tuple(IDEMPOTENCY.c[name] for name in Remembered._fields)
+_FIND = select(*_COLUMNS).join_from(
+    LISTED, IDEMPOTENCY, (IDEMPOTENCY.c.actor == FIRST) & (IDEMPOTENCY.c.key == SECOND)
+)
+_INSERT = prepare(insert(IDEMPOTENCY))
+
+
+async def remembered(
+    session: AsyncSession, callers: Collection[Caller]
+) -> dict[Caller, Remembered]:
+    """The outcomes that are known for the keys; empty without a query if there are no keys."""
+    if not callers:
+        return {}
+    result = await session.execute(_FIND, listed(callers))
+    return {(row[0], row[1]): Remembered._make(row) for row in result}
+
+
+async def remember(session: AsyncSession, rows: Sequence[Remembered]) -> None:
+    """Keep outcomes, in the transaction of their effects."""
+    await execute_many(session, _INSERT, rows)
+
+
+async def forget_before(session: AsyncSession, instant: Instant, *, rows_max: int) -> int:
+    """Remove the oldest outcomes recorded before an instant; how many were removed."""
+    oldest = (
+        select(IDEMPOTENCY.c.actor, IDEMPOTENCY.c.key)
+        .where(IDEMPOTENCY.c.recorded_at < instant)
+        .order_by(IDEMPOTENCY.c.recorded_at)
+        .limit(rows_max)
+    )
+    pairs = (await session.execute(oldest)).all()
+    for actor, key in pairs:
+        await session.execute(
+            delete(IDEMPOTENCY).where(IDEMPOTENCY.c.actor == actor, IDEMPOTENCY.c.key == key)
+        )
+    return len(pairs)

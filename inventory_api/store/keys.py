@@ -1,0 +1,87 @@
+"""API keys: made, listed, revoked."""
+
+import hashlib
+import secrets
+from typing import Any
+
+from pydantic_core import from_json, to_json
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from inventory_api.domain.catalog import rfc3339
+from inventory_api.domain.outcome import Outcome
+from inventory_api.domain.principal import APIKey
+from inventory_api.domain.rejections import Code
+from inventory_api.domain.types import Instant
+from inventory_api.store.tables import API_KEY
+
+_COLUMNS = tuple(API_KEY.c[name] for name in APIKey._fields)
+PREFIX = "inv"
+
+
+def new_id() -> str:
+    """An id for a key: 64 random bits, in letters and digits."""
+    return secrets.token_hex(8)
+
+
+def new_secret() -> str:
+    """256 random bits as text."""
+    return secrets.token_urlsafe(32)
+
+
+def digest_of(secret: str) -> bytes:
+    """What is kept of a secret. It is random, so a slow hash would add nothing."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def show_key(key: APIKey) -> dict[str, Any]:  # Any: JSON values
+    """The shape of a key in answers: everything but its secret."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": from_json(key.scopes),
+        "locations": None if key.locations is None else from_json(key.locations),
+        "created_at": rfc3339(key.created_at),
+        "expires_at": None if key.expires_at is None else rfc3339(key.expires_at),
+        "revoked_at": None if key.revoked_at is None else rfc3339(key.revoked_at),
+    }
+
+
+async def all_keys(session: AsyncSession) -> list[APIKey]:
+    """Every key, also the expired and revoked ones."""
+    return [APIKey._make(row) for row in await session.execute(select(*_COLUMNS))]
+
+
+async def list_keys(session: AsyncSession, *, after: str, limit: int) -> list[APIKey]:
+    """Keys by id, from the one behind `after`."""
+    statement = select(*_COLUMNS).where(API_KEY.c.id > after).order_by(API_KEY.c.id).limit(limit)
+    return [APIKey._make(row) for row in await session.execute(statement)]
+
+
+async def create_key(session: AsyncSession, key: APIKey) -> Outcome:
+    """The outcome shows the key without its secret.
+
+    A retry is answered with this, so that a secret is stored nowhere and shown exactly once.
+    """
+    if await find_key(session, key.id) is not None:
+        return Outcome(b"{}", Code.ALREADY_EXISTS)
+    await session.execute(insert(API_KEY).values(key._asdict()))
+    return Outcome(to_json(show_key(key)))
+
+
+async def find_key(session: AsyncSession, key_id: str) -> APIKey | None:
+    """One key."""
+    row = (await session.execute(select(*_COLUMNS).where(API_KEY.c.id == key_id))).first()
+    return None if row is None else APIKey._make(row)
+
+
+async def revoke_key(session: AsyncSession, key_id: str, now: Instant) -> Outcome:
+    """Rejects: `UNKNOWN_ID`. A key that is revoked stays revoked since its first time."""
+    key = await find_key(session, key_id)
+    if key is None:
+        return Outcome(b"{}", Code.UNKNOWN_ID)
+    if key.revoked_at is None:
+        key = key._replace(revoked_at=now)
+        at = update(API_KEY).where(API_KEY.c.id == key_id)
+        await session.execute(at.values(revoked_at=now))
+    return Outcome(to_json(show_key(key)))

@@ -1,0 +1,167 @@
+"""Levels: read singly, in lists, and as they were."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from pydantic_core import to_json
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    insert,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from inventory_api.domain.catalog import show_level
+from inventory_api.domain.outcome import Outcome
+from inventory_api.domain.rejections import Code
+from inventory_api.domain.types import SKU, Key, Level, LocationCode, Movement
+from inventory_api.store.bulk import VALUES, listed
+from inventory_api.store.catalog import Tags, find_item, find_location
+from inventory_api.store.elsewhere import AVAILABLE
+from inventory_api.store.ledger import movements_of, steps_at
+from inventory_api.store.snapshot import LEVEL_COLUMNS, levels_of
+from inventory_api.store.tables import ITEM, LEDGER_HEAD, LEVEL, LOCATION
+
+_OF_ITEMS = (
+    select(*LEVEL_COLUMNS).where(LEVEL.c.sku.in_(VALUES)).order_by(LEVEL.c.sku, LEVEL.c.location)
+)
+_NAMES = select(ITEM.c.sku, ITEM.c.name).where(ITEM.c.sku.in_(VALUES))
+_SELLABLE = select(LOCATION.c.code).where(
+    LOCATION.c.sellable == 1, LOCATION.c.status == literal_column("'active'")
+)
+_STATUSES: dict[str, ColumnElement[bool]] = {
+    "low": AVAILABLE <= LEVEL.c.reorder_point,
+    "out": AVAILABLE <= 0,
+    "oversold": AVAILABLE < -LEVEL.c.backorder_limit,
+}
+
+
+async def head_seq(session: AsyncSession) -> int:
+    """The number of the ledger's last movement."""
+    seq: int = (await session.execute(select(LEDGER_HEAD.c.seq))).scalar_one()
+    return seq
+
+
+async def names_of(session: AsyncSession, skus: Collection[str]) -> dict[str, str]:
+    """Names of the items that exist among the SKUs."""
+    rows = await session.execute(_NAMES, listed(skus))
+    return {row[0]: row[1] for row in rows}
+
+
+async def sellable_locations(session: AsyncSession) -> set[str]:
+    """Codes of the locations that may be sold from."""
+    return set((await session.execute(_SELLABLE)).scalars())
+
+
+async def levels_of_items(session: AsyncSession, skus: Collection[str]) -> dict[str, list[Level]]:
+    """All levels of the items, by location."""
+    found: dict[str, list[Level]] = {sku: [] for sku in skus}
+    for row in await session.execute(_OF_ITEMS, listed(skus)):
+        found[row[0]].append(Level._make(row))
+    return found
+
+
+async def list_levels(
+    session: AsyncSession,
+    *,
+    after: Key,
+    limit: int,
+    locations: Collection[str] | None = None,
+    status: str | None = None,
+) -> list[Level]:
+    """Levels by SKU and location, from the one behind `after`."""
+    statement = (
+        select(*LEVEL_COLUMNS)
+        .where(tuple_(LEVEL.c.sku, LEVEL.c.location) > after)
+        .order_by(LEVEL.c.sku, LEVEL.c.location)
+        .limit(limit)
+    )
+    if locations is not None:
+        # Equality lets the index by location give the order too; a list of one would not.
+        one = len(locations) == 1
+        statement = statement.where(
+            LEVEL.c.location == next(iter(locations))
+            if one
+            else LEVEL.c.location.in_(sorted(locations))
+        )
+    if status is not None:
+        statement = statement.where(_STATUSES[status])
+    return [Level._make(row) for row in await session.execute(statement)]
+
+
+async def as_of(session: AsyncSession, levels: Sequence[Level], seq: int) -> list[Level]:
+    """Levels as they were when the ledger ended at `seq`, without those that did not exist yet.
+
+    The policy is today's, except for `safety_stock`, which the movement's available tells.
+    """
+    moved = [level for level in levels if level.seq > seq]
+    steps = await steps_at(session, moved, seq)
+    past = {(one.sku, one.location): one for one in await movements_of(session, steps)}
+    found = []
+    for level in levels:
+        if level.seq <= seq:
+            found.append(level)
+        elif (movement := past.get((level.sku, level.location))) is not None:
+            found.append(_rewound(level, movement))
+    return found
+
+
+def matches(level: Level, status: str) -> bool:
+    """Whether a level is low, out or oversold; says the same as `_STATUSES` in SQL."""
+    if status == "low":
+        return level.reorder_point is not None and level.available <= level.reorder_point
+    if status == "out":
+        return level.available <= 0
+    return level.backorder_limit is not None and level.available < -level.backorder_limit
+
+
+def _rewound(level: Level, movement: Movement) -> Level:
+    promised = movement.reserved + movement.committed
+    return level._replace(
+        on_hand=movement.on_hand,
+        reserved=movement.reserved,
+        committed=movement.committed,
+        incoming=movement.incoming,
+        version=movement.level_version,
+        seq=movement.seq,
+        safety_stock=movement.on_hand - promised - movement.available,
+    )
+
+
+Policy = dict[str, Any]  # Any: whole numbers or None, by column
+
+
+async def change_policy(
+    session: AsyncSession, key: Key, policy: Policy, *, if_match: Tags
+) -> Outcome:
+    """Change safety stock, backorder limit and reorder numbers of a level, which need not exist.
+
+    Rejects: `UNKNOWN_SKU`, `UNKNOWN_LOCATION`; `VERSION_MISMATCH` unless the level's ETag is
+    among the wanted ones.
+    """
+    sku, location = key
+    if await find_item(session, sku) is None:
+        return Outcome(b"{}", Code.UNKNOWN_SKU)
+    if await find_location(session, location) is None:
+        return Outcome(b"{}", Code.UNKNOWN_LOCATION)
+    found = (await levels_of(session, [key])).get(key)
+    before = found or Level(SKU(sku), LocationCode(location))
+    if if_match is not None and etag_of(before) not in if_match:
+        return Outcome(to_json({"current_etag": etag_of(before)}), Code.VERSION_MISMATCH)
+    after = before._replace(**policy, policy_version=before.policy_version + 1)
+    if found is None:
+        await session.execute(insert(LEVEL).values(after._asdict()))
+    else:
+        at = and_(LEVEL.c.sku == sku, LEVEL.c.location == location)
+        values = policy | {"policy_version": after.policy_version}
+        await session.execute(update(LEVEL).where(at).values(values))
+    return Outcome(to_json(show_level(after)), etag=etag_of(after))
+
+
+def etag_of(level: Level) -> str:
+    """A level's ETag without quotes: it changes with every movement and every policy."""
+    return f"{level.version}.{level.policy_version}"

@@ -1,0 +1,374 @@
+"""Everything recomputed from the ledger, while it grows: what does not add up is found here.
+
+Each statement returns only what is wrong, for one page of rows, in a read of its own. Nothing is
+kept between pages: a movement is judged by the one before it, which is found by its key.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Case,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from inventory_api.domain.types import UNITS_MAX
+from inventory_api.store.changes import Head
+from inventory_api.store.ledger import read_head
+from inventory_api.store.tables import LEVEL, MOVEMENT, OPERATION
+
+Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+
+RULES: dict[str, tuple[str, str]] = {
+    "guard_missing": ("I7", "A trigger or an index that protects the ledger is missing."),
+    "head_behind": ("I7", "The ledger has movements beyond its head."),
+    "head_ahead": ("I7", "The movement at the ledger's head is missing."),
+    "head_time": ("I7", "The head's time is before the last movement's."),
+    "seq_gap": ("I7", "The movement before this one is missing."),
+    "time_backwards": ("I7", "It was recorded before the movement in front of it."),
+    "out_of_bounds": ("I1", "A balance is below zero or too large."),
+    "available_differs": ("I2", "More is available than on hand less the promises."),
+    "version_gap": ("I4", "The level's movement before this one is missing."),
+    "version_order": ("I4", "The level's movement before this one stands behind it."),
+    "balance_differs": ("I4", "The balances are not those before plus the change."),
+    "level_missing": ("I4", "The movement's level does not exist."),
+    "level_differs": ("I4", "The level is not as its last movement left it."),
+    "level_behind": ("I4", "The ledger has more movements of the level than it counts."),
+    "level_unfounded": ("I4", "The level has a balance and no movement."),
+    "operation_missing": ("operation", "The movement's operation does not exist."),
+    "operation_differs": ("operation", "Actor, reference or time are not the operation's."),
+    "operation_range": ("operation", "The operation's range is not that of its movements."),
+    "operation_unfounded": ("operation", "The operation has no movements."),
+    "line_id_repeated": ("line_id", "Another movement has the same line_id."),
+}
+"""What can be wrong: the invariant that it breaks, and what it means."""
+
+GUARDS = frozenset(
+    {
+        "movement_update",
+        "movement_delete",
+        "operation_update",
+        "operation_delete",
+        "ix_movement_line_id",
+    }
+)
+
+
+class Finding(NamedTuple):
+    """One thing that does not add up, and where; what is not known of the place is None."""
+
+    code: str
+    seq: int | None = None
+    sku: str | None = None
+    location: str | None = None
+    operation_id: str | None = None
+    name: str | None = None
+
+    def show(self) -> dict[str, Any]:
+        """As a record: the rule, the sentence, and the known parts of the place."""
+        rule, detail = RULES[self.code]
+        place = {name: value for name, value in self._asdict().items() if value is not None}
+        return {"rule": rule, **place, "detail": detail}
+
+
+class Verification:
+    """One pass over the database; `pages` is iterated once.
+
+    Args:
+        reading: gives a session for one short read, such as `database.reader`.
+
+    Attributes:
+        as_of_seq: the ledger's head when the pass began: what came later is not looked at.
+        movements, levels, operations, findings: how many there were so far.
+    """
+
+    def __init__(self, reading: Reading, *, page_rows: int) -> None:
+        self._reading = reading
+        self._page_rows = page_rows
+        self.as_of_seq = self.movements = self.levels = self.operations = self.findings = 0
+
+    async def pages(self) -> AsyncIterator[Sequence[Finding]]:
+        """What is wrong, page by page; empty pages too, so that the caller sees the progress."""
+        async with self._reading() as session:
+            head = await read_head(session)
+            found = await _about_head(session, head)
+        self.as_of_seq = head.seq
+        yield self._counted(found)
+        async for page in self._movement_pages():
+            yield self._counted(page)
+        async for page in self._level_pages():
+            yield self._counted(page)
+        async for page in self._operation_pages():
+            yield self._counted(page)
+
+    def summary(self) -> dict[str, Any]:
+        """The last record."""
+        return {
+            "end": True,
+            "ok": not self.findings,
+            "movements": self.movements,
+            "levels": self.levels,
+            "operations": self.operations,
+            "findings": self.findings,
+            "as_of_seq": self.as_of_seq,
+        }
+
+    def _counted(self, page: Sequence[Finding]) -> Sequence[Finding]:
+        self.findings += len(page)
+        return page
+
+    async def _movement_pages(self) -> AsyncIterator[Sequence[Finding]]:
+        after = FIRST_SEQ
+        while True:
+            page = {"after": after, "until": self.as_of_seq, "limit": self._page_rows}
+            async with self._reading() as session:
+                count, last = (await session.execute(_MOVEMENT_PAGE, page)).one()
+                window = {"after": after, "until": last}
+                found = await _about_movements(session, window) if count else []
+            if not count:
+                return
+            self.movements += count
+            after = last
+            yield found
+
+    async def _level_pages(self) -> AsyncIterator[Sequence[Finding]]:
+        """Levels change meanwhile: each page is judged against the ledger of the same moment."""
+        sku, location = "", ""
+        while True:
+            page = {"sku": sku, "location": location, "limit": self._page_rows}
+            async with self._reading() as session:
+                rows = (await session.execute(_LEVEL_PAGE, page)).all()
+            if not rows:
+                return
+            self.levels += len(rows)
+            sku, location = rows[-1][:2]
+            yield [Finding(code, None, *key) for *key, code in rows if code is not None]
+
+    async def _operation_pages(self) -> AsyncIterator[Sequence[Finding]]:
+        after = ""
+        while True:
+            page = {"after": after, "until": self.as_of_seq, "limit": self._page_rows}
+            async with self._reading() as session:
+                rows = (await session.execute(_OPERATION_PAGE, page)).all()
+            if not rows:
+                return
+            self.operations += len(rows)
+            after = rows[-1][0]
+            yield [
+                Finding("operation_unfounded", seq, operation_id=operation_id)
+                for operation_id, seq, is_founded in rows
+                if not is_founded
+            ]
+
+
+FIRST_SEQ = -(2**63)
+
+_MOVEMENT = MOVEMENT.c
+_BEFORE_TABLE, _AFTER_TABLE, _OTHER = MOVEMENT.alias(), MOVEMENT.alias(), MOVEMENT.alias()
+_BEFORE, _AFTER = _BEFORE_TABLE.c, _AFTER_TABLE.c
+_LEVEL, _OPERATION = LEVEL.c, OPERATION.c
+_STEP_BEFORE = and_(
+    _BEFORE.level_version == _MOVEMENT.level_version - 1,
+    _BEFORE.sku == _MOVEMENT.sku,
+    _BEFORE.location == _MOVEMENT.location,
+)
+_BALANCES = ("on_hand", "reserved", "committed", "incoming")
+
+
+def _first_wrong(conditions: Mapping[str, ColumnElement[bool]]) -> ColumnElement[Any]:
+    """The code of the first condition that holds, or NULL."""
+    found: Case[Any] = case(
+        *((holds, literal_column(f"'{code}'")) for code, holds in conditions.items()),
+        else_=literal_column("NULL"),
+    )
+    return found
+
+
+def _wrong(conditions: Mapping[str, ColumnElement[bool]]) -> Select[Any]:
+    """The movements of a window for which a condition holds; joins are for the caller to add."""
+    columns = (_MOVEMENT.seq, _MOVEMENT.sku, _MOVEMENT.location, _MOVEMENT.operation_id)
+    return (
+        select(_first_wrong(conditions), *columns)
+        .select_from(MOVEMENT)
+        .where(
+            _MOVEMENT.seq > bindparam("after"),
+            _MOVEMENT.seq <= bindparam("until"),
+            or_(*conditions.values()),
+        )
+    )
+
+
+def _is_out_of_bounds(row: Any) -> ColumnElement[bool]:  # Any: a mapped class with balances
+    return or_(
+        row.on_hand < 0,
+        row.on_hand > UNITS_MAX,
+        row.reserved < 0,
+        row.committed < 0,
+        row.incoming < 0,
+    )
+
+
+_PAGE = (
+    select(_MOVEMENT.seq)
+    .where(_MOVEMENT.seq > bindparam("after"), _MOVEMENT.seq <= bindparam("until"))
+    .order_by(_MOVEMENT.seq)
+    .limit(bindparam("limit"))
+    .subquery()
+)
+_MOVEMENT_PAGE = select(func.count(), func.max(_PAGE.c.seq)).select_from(_PAGE)
+_WRONG_BOUNDS = _wrong(
+    {
+        "out_of_bounds": _is_out_of_bounds(_MOVEMENT),
+        "available_differs": _MOVEMENT.available
+        > _MOVEMENT.on_hand - _MOVEMENT.reserved - _MOVEMENT.committed,
+    }
+)
+_WRONG_STEPS = _wrong(
+    {
+        "version_gap": (_MOVEMENT.level_version != 1) & _BEFORE.seq.is_(None),
+        "version_order": _BEFORE.seq >= _MOVEMENT.seq,
+        "balance_differs": or_(
+            *(
+                _MOVEMENT[name] != func.coalesce(_BEFORE[name], 0) + _MOVEMENT[f"d_{name}"]
+                for name in _BALANCES
+            )
+        ),
+    }
+).outerjoin(_BEFORE_TABLE, _STEP_BEFORE)
+_WRONG_SEQUENCE = _wrong(
+    {
+        "seq_gap": (_MOVEMENT.seq != 1) & _BEFORE.seq.is_(None),
+        "time_backwards": _BEFORE.recorded_at > _MOVEMENT.recorded_at,
+    }
+).outerjoin(_BEFORE_TABLE, _BEFORE.seq == _MOVEMENT.seq - 1)
+_WRONG_OPERATIONS = (
+    _wrong(
+        {
+            "operation_missing": _OPERATION.id.is_(None),
+            "operation_differs": or_(
+                _MOVEMENT.actor != _OPERATION.actor,
+                _MOVEMENT.reference.is_distinct_from(_OPERATION.reference),
+                _MOVEMENT.recorded_at != _OPERATION.recorded_at,
+                _MOVEMENT.occurred_at != _OPERATION.occurred_at,
+            ),
+            # Its movements are neighbours, and the range ends where another operation begins.
+            "operation_range": or_(
+                ~_MOVEMENT.seq.between(_OPERATION.first_seq, _OPERATION.last_seq),
+                (_MOVEMENT.seq == _OPERATION.first_seq)
+                != _BEFORE.operation_id.is_distinct_from(_MOVEMENT.operation_id),
+                (_MOVEMENT.seq == _OPERATION.last_seq)
+                != _AFTER.operation_id.is_distinct_from(_MOVEMENT.operation_id),
+            ),
+        }
+    )
+    .outerjoin(OPERATION, _OPERATION.id == _MOVEMENT.operation_id)
+    .outerjoin(_BEFORE_TABLE, _BEFORE.seq == _MOVEMENT.seq - 1)
+    .outerjoin(_AFTER_TABLE, _AFTER.seq == _MOVEMENT.seq + 1)
+)
+_REPEATED_LINE_IDS = _wrong(
+    {
+        "line_id_repeated": _MOVEMENT.line_id.is_not(None)
+        & select(_OTHER.c.seq)
+        .where(_OTHER.c.line_id == _MOVEMENT.line_id, _OTHER.c.seq < _MOVEMENT.seq)
+        .exists()
+    }
+)
+# A bare comparison of the version would be looked up in its index: all levels, for each window.
+_WITHOUT_LEVEL = _wrong(
+    {
+        "level_missing": (_MOVEMENT.level_version - 1 == 0)
+        & ~select(_LEVEL.sku)
+        .where(_LEVEL.sku == _MOVEMENT.sku, _LEVEL.location == _MOVEMENT.location)
+        .exists()
+    }
+)
+_WRONG_MOVEMENTS = (
+    _WRONG_BOUNDS,
+    _WRONG_STEPS,
+    _WRONG_SEQUENCE,
+    _WRONG_OPERATIONS,
+    _REPEATED_LINE_IDS,
+    _WITHOUT_LEVEL,
+)
+
+
+def _of_level(movement: Any, version: Any) -> ColumnElement[bool]:  # Any: mapped columns
+    return and_(
+        movement.level_version == version,
+        movement.sku == _LEVEL.sku,
+        movement.location == _LEVEL.location,
+    )
+
+
+_LEVEL_PAGE = (
+    select(
+        _LEVEL.sku,
+        _LEVEL.location,
+        _first_wrong(
+            {
+                "out_of_bounds": _is_out_of_bounds(_LEVEL) | (_LEVEL.safety_stock < 0),
+                "level_behind": _AFTER.seq.is_not(None),
+                "level_unfounded": (_LEVEL.version == 0)
+                & or_(*(_LEVEL[name] != 0 for name in (*_BALANCES, "seq"))),
+                "level_differs": (_LEVEL.version != 0)
+                & or_(
+                    _MOVEMENT.seq.is_distinct_from(_LEVEL.seq),
+                    *(_MOVEMENT[name] != _LEVEL[name] for name in _BALANCES),
+                ),
+            }
+        ),
+    )
+    .outerjoin(MOVEMENT, _of_level(_MOVEMENT, _LEVEL.version))
+    .outerjoin(_AFTER_TABLE, _of_level(_AFTER, _LEVEL.version + 1))
+    .where(tuple_(_LEVEL.sku, _LEVEL.location) > tuple_(bindparam("sku"), bindparam("location")))
+    .order_by(_LEVEL.sku, _LEVEL.location)
+    .limit(bindparam("limit"))
+)
+_OPERATION_PAGE = (
+    select(_OPERATION.id, _OPERATION.first_seq, _MOVEMENT.seq.is_not(None))
+    .outerjoin(
+        MOVEMENT,
+        and_(_MOVEMENT.seq == _OPERATION.first_seq, _MOVEMENT.operation_id == _OPERATION.id),
+    )
+    .where(_OPERATION.id > bindparam("after"), _OPERATION.first_seq <= bindparam("until"))
+    .order_by(_OPERATION.id)
+    .limit(bindparam("limit"))
+)
+
+
+async def _about_head(session: AsyncSession, head: Head) -> list[Finding]:
+    """What is wrong with the ledger's end, and with what guards the ledger."""
+    names = set((await session.execute(text("SELECT name FROM sqlite_master"))).scalars())
+    found = [Finding("guard_missing", name=name) for name in sorted(GUARDS - names)]
+    last = (
+        await session.execute(
+            select(_MOVEMENT.seq, _MOVEMENT.recorded_at).order_by(_MOVEMENT.seq.desc()).limit(1)
+        )
+    ).first()
+    seq, recorded_at = (0, 0) if last is None else last
+    if seq > head.seq:
+        found.append(Finding("head_behind", seq))
+    if seq < head.seq:
+        found.append(Finding("head_ahead", head.seq))
+    if recorded_at > head.recorded_at:
+        found.append(Finding("head_time", seq))
+    return found
+
+
+async def _about_movements(session: AsyncSession, window: Mapping[str, int]) -> list[Finding]:
+    found: list[Finding] = []
+    for statement in _WRONG_MOVEMENTS:
+        found += [Finding(*row) for row in await session.execute(statement, window)]
+    return sorted(found, key=lambda finding: (finding.seq, finding.code))

@@ -1,0 +1,1 @@
+"""HTTP only: what comes in is parsed here, what goes out is shaped here."""

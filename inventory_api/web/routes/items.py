@@ -1,0 +1,140 @@
+"""The catalogue: what is stocked."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import Query
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from inventory_api.domain.catalog import Item
+from inventory_api.domain.outcome import Outcome
+from inventory_api.domain.rejections import Code
+from inventory_api.domain.types import Instant
+from inventory_api.store.catalog import (
+    change_item,
+    create_item,
+    find_item,
+    list_items,
+    shown_item,
+)
+from inventory_api.store.database import Session
+from inventory_api.web.answers import answered, etag, key_of
+from inventory_api.web.call import Call
+from inventory_api.web.paging import cursor_after, page, position_of
+from inventory_api.web.problems import Problem, invalid
+from inventory_api.web.reply import json_reply
+from inventory_api.web.routing import Router
+from inventory_api.web.schemas import ItemBody, ItemChange, ItemQuery, SKUPath
+from inventory_api.web.shapes import ItemAnswer, ItemList
+
+router = Router("Items")
+EXAMPLE = {
+    "sku": "P006",
+    "name": "Webcam",
+    "barcode": "4006381333931",
+    "unit_price": {"amount": "249.00", "currency": "CNY"},
+    "attributes": {"colour": "black"},
+}
+
+
+@router.post(
+    "/v1/items",
+    needs="write",
+    answer=ItemAnswer,
+    status=201,
+    errors=(Code.ALREADY_EXISTS,),
+    example=EXAMPLE,
+)
+async def create_an_item(call: Call, body: ItemBody) -> Response | Problem:
+    """Add an item to the catalogue."""
+
+    async def work(session: Session, now: Instant) -> Outcome:
+        amount, currency = _price(call, body.get("unit_price"))
+        attributes = to_json(body.get("attributes", {})).decode()
+        sku, name, barcode = body["sku"], body["name"], body.get("barcode")
+        item = Item(sku, name, barcode, amount, currency, attributes, "active", 1, now, now)
+        return await create_item(session, item)
+
+    outcome = await call.service.transact(work, actor=call.principal.id, key=key_of(call, body))
+    location = (b"location", f"/v1/items/{quote(body['sku'], safe='')}".encode())
+    return answered(outcome, status=201, headers=[location] if outcome.refused is None else [])
+
+
+@router.get("/v1/items", needs="read", answer=ItemList)
+async def list_the_items(call: Call, query: Annotated[ItemQuery, Query()]) -> Response:
+    """List items by SKU.
+
+    `q` finds a part of the SKU or of the name, or a whole barcode.
+    """
+    (after,) = position_of(query.cursor, "")
+    async with call.service.reading() as session:
+        items = await list_items(
+            session, q=query.q, status=query.status, after=after, limit=query.limit
+        )
+    cursor = cursor_after(items[-1].sku) if items else None
+    return json_reply(page([shown_item(item) for item in items], query.limit, cursor))
+
+
+@router.get("/v1/items/{sku}", needs="read", answer=ItemAnswer, errors=(Code.UNKNOWN_SKU,))
+async def get_an_item(call: Call, sku: SKUPath) -> Response | Problem:
+    """Show an item."""
+    async with call.service.reading() as session:
+        item = await find_item(session, sku)
+    if item is None:
+        return Problem(Code.UNKNOWN_SKU)
+    return json_reply(shown_item(item), headers=[etag(item.version)])
+
+
+@router.patch(
+    "/v1/items/{sku}",
+    needs="write",
+    answer=ItemAnswer,
+    errors=(Code.UNKNOWN_SKU, Code.VERSION_MISMATCH, Code.ITEM_IN_USE),
+    if_match=True,
+    example={"unit_price": {"amount": "5799.00", "currency": "CNY"}},
+)
+async def change_an_item(call: Call, sku: SKUPath, body: ItemChange) -> Response | Problem:
+    """Change an item; what is left out stays as it is."""
+    if not body:
+        raise invalid("body", "must name at least one field", "必须至少包含一个字段")
+    changes: dict[str, Any] = dict(body)  # Any: values of columns
+    if "unit_price" in changes:
+        changes["amount"], changes["currency"] = _price(call, changes.pop("unit_price"))
+    if "attributes" in changes:
+        changes["attributes"] = to_json(changes["attributes"]).decode()
+    return await _change(call, sku, changes, body)
+
+
+@router.delete(
+    "/v1/items/{sku}",
+    needs="write",
+    answer=ItemAnswer,
+    errors=(Code.UNKNOWN_SKU, Code.VERSION_MISMATCH, Code.ITEM_IN_USE),
+    if_match=True,
+)
+async def archive_an_item(call: Call, sku: SKUPath) -> Response | Problem:
+    """Archive an item; its history stays, and a PATCH of `status` brings it back.
+
+    An item that has stock, holds or promises anywhere can't be archived.
+    """
+    return await _change(call, sku, {"status": "archived"}, None)
+
+
+async def _change(
+    call: Call,
+    sku: str,
+    changes: dict[str, Any],  # Any: values of columns
+    body: object,
+) -> Response | Problem:
+    async def work(session: Session, now: Instant) -> Outcome:
+        return await change_item(session, sku, changes, if_match=call.if_match, now=now)
+
+    outcome = await call.service.transact(work, actor=call.principal.id, key=key_of(call, body))
+    return answered(outcome)
+
+
+def _price(call: Call, price: Any) -> tuple[str | None, str | None]:  # Any: a Price or None
+    if price is None:
+        return None, None
+    return price["amount"], price.get("currency", call.service.settings.default_currency)

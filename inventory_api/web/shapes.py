@@ -1,0 +1,281 @@
+"""What is answered, for the docs page; nothing at run time is built from these."""
+
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from inventory_api.web.schemas import Price
+
+
+class ItemAnswer(TypedDict):
+    """An item of the catalogue."""
+
+    sku: str
+    name: str
+    barcode: str | None
+    unit_price: Price | None
+    attributes: dict[str, Any]  # Any: JSON values
+    status: Literal["active", "archived"]
+    version: int
+    created_at: str
+    updated_at: str
+
+
+class ItemList(TypedDict):
+    """A page of items."""
+
+    items: list[ItemAnswer]
+    next_cursor: str | None
+
+
+class LocationAnswer(TypedDict):
+    """A location."""
+
+    code: str
+    name: str
+    kind: Literal["warehouse", "store", "supplier", "transit"]
+    sellable: bool
+    priority: int
+    status: Literal["active", "archived"]
+    version: int
+    created_at: str
+    updated_at: str
+
+
+class LocationList(TypedDict):
+    """A page of locations."""
+
+    items: list[LocationAnswer]
+    next_cursor: str | None
+
+
+class Level(TypedDict):
+    """The stock of one item at one location, in whole units."""
+
+    sku: str
+    location: str
+    on_hand: int
+    reserved: int
+    committed: int
+    safety_stock: int
+    incoming: int
+    available: int
+    version: int
+
+
+class LevelShown(Level):
+    """A level with its policy."""
+
+    backorder_limit: int | None
+    reorder_point: int | None
+    reorder_to: int | None
+
+
+class LevelList(TypedDict):
+    """A page of levels at a position of the ledger."""
+
+    as_of_seq: int
+    items: list[LevelShown]
+    next_cursor: str | None
+
+
+class StockAnswer(TypedDict):
+    """An item over its locations."""
+
+    sku: str
+    name: str
+    on_hand: int
+    reserved: int
+    committed: int
+    safety_stock: int
+    incoming: int
+    available: int
+    as_of_seq: int
+    levels: list[LevelShown]
+
+
+class LineError(TypedDict):
+    """Why a line was refused; more members tell the facts."""
+
+    code: str
+    detail: NotRequired[str]
+    requested: NotRequired[int]
+    available: NotRequired[int]
+    shortage: NotRequired[int]
+    elsewhere: NotRequired[list[dict[str, Any]]]  # Any: a location and what it has
+    next_available_at: NotRequired[str | None]
+    expected_on_hand: NotRequired[int]
+    on_hand: NotRequired[int]
+
+
+class CheckResult(TypedDict):
+    """What can be sold of a line, or why that can't be told."""
+
+    index: int
+    sku: str
+    location: NotRequired[str | None]
+    name: NotRequired[str]
+    on_hand: NotRequired[int]
+    available: NotRequired[int]
+    requested: NotRequired[int]
+    sufficient: NotRequired[bool]
+    error: NotRequired[LineError]
+
+
+class CheckAnswer(TypedDict):
+    """A batch check."""
+
+    as_of_seq: int | None
+    results: list[CheckResult]
+
+
+# The functional form: `from` is a keyword.
+LineResult = TypedDict(
+    "LineResult",
+    {
+        "index": int,
+        "sku": str,
+        "location": NotRequired[str],
+        "from": NotRequired[str],
+        "to": NotRequired[str],
+        "status": Literal["applied", "rejected", "duplicate"],
+        "seq": NotRequired[int | None],
+        "seqs": NotRequired[list[int] | None],
+        "delta": NotRequired[int],
+        "quantity": NotRequired[int],
+        "level": NotRequired[Level],
+        "levels": NotRequired[list[Level]],
+        "error": NotRequired[LineError],
+    },
+)
+
+
+class ChangeAnswer(TypedDict):
+    """What became of each line."""
+
+    operation_id: str | None
+    applied: int
+    rejected: int
+    results: list[LineResult]
+
+
+class Balances(TypedDict):
+    """Units, or changes of them."""
+
+    on_hand: int
+    reserved: int
+    committed: int
+    incoming: int
+
+
+class BalancesAfter(Balances):
+    """Units after a movement."""
+
+    available: int
+
+
+class MovementShown(TypedDict):
+    """One row of the ledger."""
+
+    seq: int
+    operation_id: str
+    type: str
+    sku: str
+    location: str
+    level_version: int
+    delta: Balances
+    after: BalancesAfter
+    reason: str
+    reference: str | None
+    actor: str
+    reservation_id: str | None
+    line_id: str | None
+    oversold_by: int
+    occurred_at: str
+    recorded_at: str
+
+
+class MovementList(TypedDict):
+    """A page of the ledger."""
+
+    head: int
+    items: list[MovementShown]
+    next_cursor: str | None
+
+
+class OperationAnswer(TypedDict):
+    """One request that changed stock."""
+
+    id: str
+    recorded_at: str
+    actor: str
+    key: str | None
+    type: str
+    mode: str
+    reason: str
+    reference: str | None
+    note: str | None
+    occurred_at: str
+    first_seq: int
+    last_seq: int
+    applied: int
+    rejected: int
+    movements: list[MovementShown]
+
+
+class LevelExplained(LevelShown):
+    """A level and what makes it up."""
+
+    sellable: bool
+    explanation: str
+    holds: list[dict[str, Any]]  # Any: filled by reservations
+    promises: list[dict[str, Any]]
+    movements: list[MovementShown]
+
+
+class ExplainAnswer(TypedDict):
+    """An item's numbers and where they come from."""
+
+    sku: str
+    name: str
+    as_of_seq: int
+    available: int
+    levels: list[LevelExplained]
+
+
+class KeyAnswer(TypedDict):
+    """An API key without its secret."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    locations: list[str] | None
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+class NewKeyAnswer(KeyAnswer):
+    """An API key, shown once."""
+
+    key: str | None
+
+
+class KeyList(TypedDict):
+    """A page of API keys."""
+
+    items: list[KeyAnswer]
+    next_cursor: str | None
+
+
+class LiveAnswer(TypedDict):
+    """The process answers."""
+
+    status: Literal["alive"]
+
+
+class ReadyAnswer(TypedDict):
+    """Requests can be served: each check is true."""
+
+    status: Literal["ready"]
+    checks: dict[str, bool]

@@ -1,0 +1,39 @@
+"""Removes what is kept for a time only: remembered outcomes."""
+
+import asyncio
+
+from inventory_api.domain.outcome import Outcome
+from inventory_api.domain.types import Instant
+from inventory_api.domain.unavailable import Unavailable
+from inventory_api.service import ACTOR, Service
+from inventory_api.store.database import Session
+from inventory_api.store.idempotency import forget_before
+from inventory_api.telemetry import get_logger
+
+logger = get_logger(__name__)
+
+
+async def keep_house(service: Service) -> None:
+    """Forget outdated outcomes every now and then, until cancelled."""
+    while True:
+        await asyncio.sleep(service.settings.housekeeping_interval_s)
+        try:
+            while await forget_outcomes(service):
+                pass
+        except Unavailable as unavailable:
+            logger.warning("housekeeping_postponed", code=unavailable.code)
+
+
+async def forget_outcomes(service: Service) -> bool:
+    """Remove one batch of outcomes older than `idempotency_keep_s`; whether there may be more."""
+    rows_max = service.settings.housekeeping_rows
+    removed = 0
+
+    async def work(session: Session, now: Instant) -> Outcome:
+        nonlocal removed
+        oldest = Instant(now - service.settings.idempotency_keep_s * 1_000_000)
+        removed = await forget_before(session, oldest, rows_max=rows_max)
+        return Outcome(b"{}")
+
+    await service.transact(work, actor=ACTOR)
+    return removed == rows_max

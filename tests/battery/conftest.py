@@ -1,0 +1,54 @@
+"""Real processes, and what the batteries measured at the end of the run."""
+
+import resource
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from tests.server import ServerProcess
+
+DESCRIPTORS = 8_192
+
+
+@pytest.fixture(scope="session")
+def demo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a demo that was started once and stopped: the log is folded into it."""
+    with ServerProcess(tmp_path_factory.mktemp("demo")) as server:
+        assert server.terminate().code == 0
+        return server.database
+
+
+@pytest.fixture
+def stopped(demo_file: Path, tmp_path: Path) -> Iterator[ServerProcess]:
+    """A demo that was started and stopped before, for a start with other settings or a wrapper."""
+    server = ServerProcess(tmp_path)
+    shutil.copy(demo_file, server.database)
+    yield server
+    if server.is_running:
+        server.kill()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A running demo."""
+    with ServerProcess(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _descriptors() -> None:
+    """A thousand connections are a thousand open files, here and in the server."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Print what the batteries recorded: a number that is only asserted is never looked at."""
+    for report in terminalreporter.stats.get("passed", []):
+        told = ", ".join(f"{name} = {value}" for name, value in report.user_properties)
+        if told:
+            terminalreporter.write_line(f"{report.nodeid.rpartition('/')[2]}: {told}")

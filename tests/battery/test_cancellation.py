@@ -1,0 +1,166 @@
+"""Clients that hang up and deadlines that pass, at every moment of a change."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.battery.client import Connection
+from tests.battery.history import Attempt, History, as_bytes
+from tests.battery.load import lines, trade
+from tests.battery.oracle import audit
+from tests.server import ServerProcess, wait_until
+
+CHANGES = 3_000
+CHANGES_SAMPLED = 300
+CLIENTS = 64
+WARM_UP_CHANGES = 20
+PATIENCE_MAX_S = 0.03
+DEADLINES_S = (0.001, 0.003, 0.005, 0.01, 0.02)
+SETTLED_WITHIN_S = 10.0
+SLACK = 2
+
+sizes = pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(CHANGES_SAMPLED, id="sample"),
+        pytest.param(CHANGES, id="full", marks=pytest.mark.slow),
+    ],
+)
+
+
+@sizes
+async def test_clients_that_hang_up_leave_changes_done_once_or_not_at_all(
+    server: ServerProcess, changes: int, record_property: Callable[[str, object], None]
+) -> None:
+    chance = random.Random(changes)
+    history = History()
+    baseline = await _warm_up(server, history)
+    left = iter(range(changes))
+
+    async def hang_up_often() -> None:
+        for _ in left:
+            attempt = history.begin("adjust", lines(chance))
+            await _ask_with_patience(server.port, history, attempt, chance)
+
+    await asyncio.gather(*(hang_up_often() for _ in range(CLIENTS)))
+
+    await _settle(server, history, baseline)
+    abandoned = len(history.unknown())
+    await audit(server, history)
+    await _resolve(server, history)
+    await audit(server, history)
+    record_property("hung up", abandoned)
+    record_property("answers", dict(history.statuses()))
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "changes"),
+    [
+        pytest.param(0.003, CHANGES_SAMPLED, id="sample"),
+        *(
+            pytest.param(
+                deadline_s,
+                CHANGES // len(DEADLINES_S),
+                id=f"full-{deadline_s * 1000:.0f}-ms",
+                marks=pytest.mark.slow,
+            )
+            for deadline_s in DEADLINES_S
+        ),
+    ],
+)
+async def test_deadlines_that_pass_tell_the_truth_about_the_change(
+    tmp_path: Path,
+    deadline_s: float,
+    changes: int,
+    record_property: Callable[[str, object], None],
+) -> None:
+    chance = random.Random(changes)
+    history = History()
+    with ServerProcess(tmp_path) as server:
+        server.environment["INVENTORY_CHANGE_DEADLINE_S"] = str(deadline_s)
+        server.restart()
+        baseline = await _warm_up(server, history)
+        left = iter(range(changes))
+
+        await trade(
+            server.port,
+            history,
+            chance=chance,
+            clients=CLIENTS,
+            goes_on=lambda _: next(left, None) is not None,
+        )
+
+        assert set(history.statuses()) <= {200, 409, 503, 504}
+        told = {one.code for one in history.attempts if one.status in (503, 504)}
+        assert told <= {"deadline", "outcome_unknown"}
+        await _settle(server, history, baseline)
+        await audit(server, history)
+        record_property("answers", dict(history.statuses()))
+        del server.environment["INVENTORY_CHANGE_DEADLINE_S"]
+        await asyncio.to_thread(server.restart)
+        await _resolve(server, history)
+        await audit(server, history)
+
+
+class Baseline(NamedTuple):
+    """What the server has open when nobody is connected."""
+
+    descriptors: int
+    threads: int
+
+
+async def _warm_up(server: ServerProcess, history: History) -> Baseline:
+    """The baseline, once the server has every connection to its database that it will need."""
+    sockets = server.sockets
+    async with Connection(server.port) as connection:
+        for _ in range(WARM_UP_CHANGES):
+            await history.adjust(connection, [{"sku": "P001", "delta": 1}])
+    connections = [Connection(server.port) for _ in range(8)]
+    await asyncio.gather(*(one.get("/v1/stock") for one in connections))
+    for connection in connections:
+        connection.close()
+    await asyncio.to_thread(
+        wait_until, lambda: server.sockets <= sockets, SETTLED_WITHIN_S, "nobody is connected"
+    )
+    return Baseline(server.descriptors, server.threads)
+
+
+async def _settle(server: ServerProcess, history: History, baseline: Baseline) -> None:
+    """Wait until nothing is open that the clients opened, and nothing in flight that they sent."""
+
+    def is_settled() -> bool:
+        return (
+            server.descriptors <= baseline.descriptors + SLACK
+            and server.threads <= baseline.threads + SLACK
+        )
+
+    await asyncio.to_thread(wait_until, is_settled, SETTLED_WITHIN_S, f"back at {baseline}")
+    async with Connection(server.port) as connection:
+        # Changes are answered in their order: whatever the others left in the queue is done then.
+        await history.adjust(connection, [{"sku": "P001", "delta": 1}])
+
+
+async def _ask_with_patience(
+    port: int, history: History, attempt: Attempt, chance: random.Random
+) -> None:
+    """Send a change, wait up to 30 ms for its answer, then reset the connection."""
+    async with Connection(port) as connection:
+        await connection.send(as_bytes(attempt))
+        try:
+            async with asyncio.timeout(chance.uniform(0, PATIENCE_MAX_S)):
+                history.end(attempt, await connection.answer())
+        except TimeoutError:
+            connection.reset()
+
+
+async def _resolve(server: ServerProcess, history: History) -> None:
+    """Ask for what is unknown under its own key: each has a definite answer now."""
+    async with Connection(server.port) as connection:
+        for attempt in history.unknown():
+            again = await history.retry(connection, attempt)
+            assert again.applied in ("yes", "no"), again
+    assert history.unknown() == []

@@ -1,0 +1,143 @@
+"""The demo behind its HTTP application, in process, on a file of its own."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from inventory_api.app import create_app, load_demo, open_service
+from inventory_api.service import Service
+from inventory_api.settings import Settings
+from tests.settable_clock import SettableClock
+from tests.web.document import check_answer
+
+JSON = Any  # Any: the body of an answer
+HOST = "http://127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A running demo: P001 to P005 at main, and an empty store-1."""
+
+    service: Service
+    http: httpx.AsyncClient
+    clock: SettableClock
+
+    async def get(self, path: str, **query: str | int) -> JSON:
+        """The body of a read that succeeds."""
+        answer = await self.http.get(path, params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def walk(self, path: str, **query: str | int) -> list[JSON]:
+        """The entries of a list, page by page, by its cursors."""
+        entries: list[JSON] = []
+        while True:
+            page = await self.get(path, **query)
+            entries += page["items"]
+            if page["next_cursor"] is None:
+                return entries
+            query["cursor"] = page["next_cursor"]
+
+    async def adjust(self, *lines: JSON, key: str | None = None, **fields: JSON) -> httpx.Response:
+        return await self._change("adjust", lines, key, fields)
+
+    async def set(self, *lines: JSON, key: str | None = None, **fields: JSON) -> httpx.Response:
+        return await self._change("set", lines, key, fields)
+
+    async def transfer(
+        self, *lines: JSON, key: str | None = None, **fields: JSON
+    ) -> httpx.Response:
+        return await self._change("transfer", lines, key, fields)
+
+    async def on_hand(self, sku: str = "P001", location: str = "main") -> int:
+        level = await self.get(f"/v1/stock/{sku}/{location}")
+        units: int = level["on_hand"]
+        return units
+
+    async def head(self) -> int:
+        """The number of the ledger's last movement."""
+        movements = await self.get("/v1/movements", limit=1)
+        head: int = movements["head"]
+        return head
+
+    async def _change(
+        self, kind: str, lines: tuple[JSON, ...], key: str | None, fields: JSON
+    ) -> httpx.Response:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        body = {"lines": list(lines), **fields}
+        return await self.http.post(f"/v1/stock/{kind}", json=body, headers=headers)
+
+
+def make_demo_file(path: Path, *, with_store: bool = True) -> None:
+    """Write a database file with the demo and store-1; made once and copied for each test."""
+
+    async def work() -> None:
+        settings = Settings(database_url=f"sqlite+aiosqlite:///{path}")
+        async with open_service(settings, now=SettableClock()) as service:
+            await load_demo(service)
+            if with_store:
+                async with http_client(service) as http:
+                    await http.post("/v1/locations", json={"code": "store-1", "kind": "store"})
+
+    asyncio.run(work())
+
+
+@asynccontextmanager
+async def open_demo(demo_file: Path, folder: Path, **settings: JSON) -> AsyncIterator[Shop]:
+    """A running copy of the demo, with settings of its own."""
+    copy = folder / "inventory.db"
+    shutil.copyfile(demo_file, copy)
+    chosen = Settings(database_url=f"sqlite+aiosqlite:///{copy}", **settings)
+    clock = SettableClock()
+    async with (
+        open_service(chosen, now=clock) as service,
+        http_client(service) as http,
+    ):
+        yield Shop(service, http, clock)
+
+
+@asynccontextmanager
+async def http_client(service: Service, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the service's application; each answer has to be a documented one."""
+    transport = httpx.ASGITransport(create_app(service))
+    hooks = {"response": [_check]}
+    async with httpx.AsyncClient(
+        transport=transport, base_url=HOST, headers=headers, event_hooks=hooks
+    ) as http:
+        yield http
+
+
+@contextmanager
+def foreign_lock(folder: Path) -> Iterator[None]:
+    """Another program holds the write lock of the database."""
+    with closing(sqlite3.connect(folder / "inventory.db", isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def problem(answer: httpx.Response, status: int) -> JSON:
+    """The problem that an answer tells; it has to have this status."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.json()
+
+
+def wrong_fields(answer: httpx.Response) -> list[str]:
+    """The fields that a refusal with 422 names."""
+    told = problem(answer, 422)
+    assert told["code"] == "validation_error"
+    assert told["applied"] == "no"
+    return [error["field"] for error in told["errors"]]
+
+
+async def _check(answer: httpx.Response) -> None:
+    await answer.aread()
+    check_answer(answer)

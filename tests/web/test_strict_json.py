@@ -1,0 +1,76 @@
+"""A body means one thing, or it is refused with a reason that quotes nothing of it."""
+
+import pytest
+
+from inventory_api.web.strict_json import DEPTH_MAX, MalformedJSON, parse
+
+ALLOWED = {
+    "object": (b'{"a":[1,-2,"x",null,true]}', {"a": [1, -2, "x", None, True]}),
+    "fraction": (b"1.5", 1.5),
+    "white space around": (b" \r\n\t[] \n", []),
+    "text outside ASCII": ('"笔记本"'.encode(), "笔记本"),
+    "lone surrogate": (b'"\\ud800"', "\ud800"),
+    "long integer": (b"9" * 4300, int("9" * 4300)),
+    "brackets inside text": (b'{"a":"' + b"}{][" * 40 + b'"}', {"a": "}{][" * 40}),
+    "deepest": (b"[" * DEPTH_MAX + b"]" * DEPTH_MAX, None),
+    "wide": (b"[" + b"{}," * 500 + b"{}]", [{}] * 501),
+}
+REFUSED = {
+    "empty": (b"", "syntax"),
+    "only white space": (b"  ", "syntax"),
+    "byte order mark": (b"\xef\xbb\xbf{}", "syntax"),
+    "UTF-16": ("{}".encode("utf-16"), "not_utf8"),
+    "Latin-1": ('"é"'.encode("latin-1"), "not_utf8"),
+    "encoded surrogate": (b'"\xed\xa0\x80"', "not_utf8"),
+    "trailing text": (b"{} x", "syntax"),
+    "two documents": (b"{}{}", "syntax"),
+    "trailing comma": (b"[1,]", "syntax"),
+    "single quotes": (b"{'a':1}", "syntax"),
+    "raw control character": (b'"\x01"', "syntax"),
+    "leading zero": (b"01", "syntax"),
+    "plus sign": (b"+1", "syntax"),
+    "comment": (b"{} // x", "syntax"),
+    "duplicate name": (b'{"q":1,"q":2}', "duplicate_name"),
+    "duplicate name by escape": (b'{"q":1,"\\u0071":2}', "duplicate_name"),
+    "duplicate name inside": (b'{"a":[{"q":1,"q":1}]}', "duplicate_name"),
+    "NaN": (b'{"q":NaN}', "not_a_number"),
+    "Infinity": (b"Infinity", "not_a_number"),
+    "minus Infinity": (b"[-Infinity]", "not_a_number"),
+    "float overflow": (b"1E400", "number_out_of_range"),
+    "negative float overflow": (b"-1e999", "number_out_of_range"),
+    "4301 digits": (b"9" * 4301, "number_too_long"),
+    "one level too deep": (b"[" * (DEPTH_MAX + 1) + b"]" * (DEPTH_MAX + 1), "too_deep"),
+    "deep objects": (b'{"a":' * 33 + b"1" + b"}" * 33, "too_deep"),
+    "100,000 arrays": (b"[" * 100_000 + b"]" * 100_000, "too_deep"),
+    "deep behind brackets in text": (b'["]",' + b"[" * 32 + b"]" * 32 + b"]", "too_deep"),
+}
+
+
+@pytest.mark.parametrize(("body", "value"), ALLOWED.values(), ids=ALLOWED.keys())
+def test_a_document_is_read(body: bytes, value: object) -> None:
+    parsed = parse(body)
+
+    assert value is None or parsed == value
+
+
+@pytest.mark.parametrize(("body", "reason"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_not_one_clear_document_is_refused(body: bytes, reason: str) -> None:
+    with pytest.raises(MalformedJSON) as refused:
+        parse(body)
+
+    assert refused.value.reason == reason
+
+
+def test_a_refusal_tells_the_place_and_nothing_of_the_body() -> None:
+    with pytest.raises(MalformedJSON) as refused:
+        parse(b'{"secret": hunter2}')
+
+    assert refused.value.position == 11
+    assert str(refused.value) == "syntax"
+
+
+def test_integers_stay_integers_and_booleans_booleans() -> None:
+    value = parse(b'{"one":1,"yes":true,"real":1.0}')
+
+    assert isinstance(value, dict)
+    assert [type(member) for member in value.values()] == [int, bool, float]
