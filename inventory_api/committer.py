@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from pydantic_core import to_json
+import orjson
 
 from inventory_api.domain.commands import Command
 from inventory_api.domain.decide import Refused, Snapshot, decide
@@ -281,7 +281,7 @@ class Committer:
         if not commands:
             return [], False
         snapshot = await take_snapshot(session, [command for _, command in commands])
-        before = dict(snapshot.levels)
+        known = dict.fromkeys(snapshot.levels)
         decided = [_decide(entry, command, snapshot) for entry, command in commands]
         await explain_shortages(session, decided)
         count = sum(len(one.decision.changes) for one in decided)
@@ -292,9 +292,8 @@ class Committer:
             pages = write(decided, first_seq=first_seq, recorded_at=head.recorded_at)
             await changes.insert_movements(session, pages.movements)
             await changes.insert_operations(session, pages.operations)
-            levels = pages.levels(snapshot.levels)
-            await changes.insert_levels(session, [one for one in levels if one[:2] not in before])
-            await changes.update_levels(session, [one for one in levels if one[:2] in before])
+            await changes.insert_levels(session, pages.opened(snapshot.levels, known))
+            await changes.update_levels(session, pages.balances(snapshot.levels, known))
         outcomes = []
         for one in decided:
             outcomes.append(self._outcome(one, first_seq))
@@ -307,8 +306,8 @@ class Committer:
                 self._metrics.refusal(result.rejection.code)
         if one.decision.refused:
             code, facts = refusal(one)
-            return Outcome(to_json(facts), code)
-        return Outcome(to_json(answer(one, first_seq if one.decision.changes else 0)))
+            return Outcome(orjson.dumps(facts), code)
+        return Outcome(orjson.dumps(answer(one, first_seq if one.decision.changes else 0)))
 
     def _fail(self) -> None:
         """Stop writing: what the disk holds is known only after a restart."""

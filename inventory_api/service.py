@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pydantic_core import from_json
+import orjson
 
 from inventory_api.committer import Committer, Work
 from inventory_api.domain.catalog import show_level
@@ -264,7 +264,7 @@ class Service:
             digest = hashlib.blake2b(repr(command).encode(), digest_size=16).digest()
             known = IdempotencyKey(key, digest)
         outcome = await self.submit(command, actor=ACTOR, key=known)
-        answer: Answer = from_json(outcome.answer)
+        answer: Answer = orjson.loads(outcome.answer)
         if outcome.refused is not None:
             raise RefusedError(outcome.refused, answer)
         return answer

@@ -95,6 +95,10 @@ class TransferLine(NamedTuple):
         """Where the line takes from."""
         return self.source
 
+    @property
+    def line_id(self) -> None:
+        """A transfer is known by its key only."""
+
 
 Line = AdjustLine | SetLine | TransferLine
 

@@ -17,6 +17,8 @@ from inventory_api.domain.rejections import Code, Rejection
 from inventory_api.domain.stock import Change, guard, move
 from inventory_api.domain.types import SKU, Key, Level, LocationCode
 
+_new = tuple.__new__
+
 
 @dataclass(slots=True)
 class Snapshot:
@@ -136,14 +138,14 @@ def _judge_together(lines: Sequence[Line], snapshot: Snapshot) -> list[Result]:
 
 def _judge(line: Line, draft: dict[Key, Level], line_ids: set[str], snapshot: Snapshot) -> Result:
     """One line against the running balance: known before, barred, stale, too little."""
-    line_id = None if isinstance(line, TransferLine) else line.line_id
+    line_id = line.line_id
     if line_id is not None and (line_id in snapshot.line_ids or line_id in line_ids):
         return Duplicate(line)
-    if (barred := _bar(line, snapshot)) is not None:
+    if (snapshot.barred_items or snapshot.barred_locations) and (barred := _bar(line, snapshot)):
         return Refused(line, Rejection(barred, {}))
     if isinstance(line, TransferLine):
         return _transfer(line, draft, snapshot)
-    level = _level(line.sku, line.location, draft, snapshot)
+    level = _level(line[:2], draft, snapshot)
     if isinstance(line, SetLine):
         return _set(line, level, draft, line_ids)
     return _move(line, level, line.delta, draft, line_ids)
@@ -166,22 +168,22 @@ def _move(
     line_ids: set[str],
 ) -> Result:
     is_set = type(line) is SetLine
-    is_fact = is_set or line.reason in FACT_REASONS
-    if (refusal := guard(level, delta, is_fact=is_fact)) is not None:
+    reason, line_id = line.reason, line.line_id
+    if (refusal := guard(level, delta, is_fact=is_set or reason in FACT_REASONS)) is not None:
         return Refused(line, refusal)
-    after, change = move(level, delta, "set" if is_set else "adjust", line.reason, line.line_id)
-    draft[line.sku, line.location] = after
-    if line.line_id is not None:
-        line_ids.add(line.line_id)
-    return Applied(line, (change,))
+    after, change = move(level, delta, "set" if is_set else "adjust", reason, line_id)
+    draft[line[:2]] = after
+    if line_id is not None:
+        line_ids.add(line_id)
+    return _new(Applied, (line, (change,)))
 
 
 def _transfer(line: TransferLine, draft: dict[Key, Level], snapshot: Snapshot) -> Result:
     """Both legs or none: a request at the source, a receipt at the target."""
     if line.source == line.target:
         return Refused(line, Rejection(Code.SAME_LOCATION, {}))
-    source = _level(line.sku, line.source, draft, snapshot)
-    target = _level(line.sku, line.target, draft, snapshot)
+    source = _level((line.sku, line.source), draft, snapshot)
+    target = _level((line.sku, line.target), draft, snapshot)
     refusal = guard(source, -line.quantity, is_fact=False) or guard(
         target, line.quantity, is_fact=False
     )
@@ -195,14 +197,11 @@ def _transfer(line: TransferLine, draft: dict[Key, Level], snapshot: Snapshot) -
 
 def _bar(line: Line, snapshot: Snapshot) -> Code | None:
     """Why nothing may change there: the item first, then the locations."""
-    if not snapshot.barred_items and not snapshot.barred_locations:
-        return None
     code = snapshot.barred_items.get(line.sku) or snapshot.barred_locations.get(line.location)
     if code is None and isinstance(line, TransferLine):
         code = snapshot.barred_locations.get(line.target)
     return code
 
 
-def _level(sku: SKU, location: LocationCode, draft: dict[Key, Level], snapshot: Snapshot) -> Level:
-    key = (sku, location)
-    return draft.get(key) or snapshot.levels.get(key) or Level(sku, location)
+def _level(key: Key, draft: dict[Key, Level], snapshot: Snapshot) -> Level:
+    return draft.get(key) or snapshot.levels.get(key) or Level(*key)

@@ -1,16 +1,27 @@
 """The rows and answers of a batch, once its place in the ledger is known."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from inventory_api.domain.commands import Command, TransferLine
-from inventory_api.domain.decide import Applied, Decision, Duplicate, Refused, Result
+from inventory_api.domain.commands import Command, Line, TransferLine
+from inventory_api.domain.decide import Applied, Decision, Duplicate, Refused
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.stock import Change
-from inventory_api.domain.types import Instant, Key, Level, Movement, Operation
+from inventory_api.domain.types import (
+    SKU,
+    Instant,
+    Key,
+    Level,
+    LocationCode,
+    Operation,
+)
 
 Answer = dict[str, Any]  # Any: JSON values
+Balance = tuple[int, int, int, int, int, int, SKU, LocationCode]
+"""On hand, reserved, committed, incoming, version and seq of a level, and which one it is."""
+MovementRow = tuple[int | str | None, ...]
+"""The values of a `Movement`, plain: the driver takes twice as long over a named tuple."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +39,25 @@ class Decided:
 class Pages:
     """What a batch writes, in the order of the columns of each table."""
 
-    movements: list[Movement] = field(default_factory=list)
+    movements: list[MovementRow] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     touched: dict[Key, int] = field(default_factory=dict)
 
-    def levels(self, levels: dict[Key, Level]) -> list[Level]:
-        """The levels that have changed, each with the number of its last movement."""
-        return [
-            Level._make((*levels[key][:7], seq, *levels[key][8:]))
-            for key, seq in sorted(self.touched.items())
-        ]
+    def opened(self, levels: Mapping[Key, Level], known: Collection[Key]) -> list[Level]:
+        """The levels that have come into being, in sorted order."""
+        new = sorted(key for key in self.touched if key not in known)
+        return [levels[key]._replace(seq=self.touched[key]) for key in new]
+
+    def balances(self, levels: Mapping[Key, Level], known: Collection[Key]) -> list[Balance]:
+        """What has changed about the levels that were known, in the order in which they were."""
+        touched = self.touched
+        return [(*levels[key][2:7], touched[key], *key) for key in known if key in touched]
 
 
 def write(decided: Sequence[Decided], *, first_seq: int, recorded_at: Instant) -> Pages:
     """Number the changes of a batch, from `first_seq` without a gap."""
     pages = Pages()
+    movements, touched = pages.movements, pages.touched
     seq = first_seq - 1
     for one in decided:
         changes = one.decision.changes
@@ -54,8 +69,8 @@ def write(decided: Sequence[Decided], *, first_seq: int, recorded_at: Instant) -
         first = seq + 1
         for change in changes:
             seq += 1
-            pages.movements.append(Movement._make((seq, *head, *change)))
-            pages.touched[change.sku, change.location] = seq
+            movements.append((seq, *head, *change))
+            touched[change[1:3]] = seq
         pages.operations.append(_operation(one, recorded_at, occurred_at, first, seq))
     return pages
 
@@ -90,9 +105,11 @@ def answer(one: Decided, first_seq: int) -> Answer:
     """
     applied, rejected = _counts(one.decision)
     # Groups are judged, and so numbered, where their first line stands.
-    seqs = {id(change): first_seq + place for place, change in enumerate(one.decision.changes)}
+    seqs = {id(change): seq for seq, change in enumerate(one.decision.changes, first_seq)}
     results = [
-        _line(index, result, seqs.get(id(result.changes[0]), 0) if type(result) is Applied else 0)
+        _applied(index, result.line, result.changes, seqs)
+        if isinstance(result, Applied)
+        else _not_applied(index, result)
         for index, result in enumerate(one.decision.results)
     ]
     return {
@@ -106,7 +123,7 @@ def answer(one: Decided, first_seq: int) -> Answer:
 def refusal(one: Decided) -> tuple[Code, Answer]:
     """Why an atomic command was refused: the first line's code, and every refused line."""
     lines = [
-        _line(index, result, 0)
+        _not_applied(index, result)
         for index, result in enumerate(one.decision.results)
         if type(result) is Refused
     ]
@@ -119,41 +136,52 @@ def _counts(decision: Decision) -> tuple[int, int]:
     return kinds.count(Applied), kinds.count(Refused)
 
 
-def _line(index: int, result: Result, seq: int) -> Answer:
-    """What became of one line; `seq` is its first movement's number, 0 if nothing is written."""
-    line = result.line
-    head: Answer = {"index": index, "sku": line.sku}
-    if isinstance(line, TransferLine):
-        head |= {"from": line.source, "to": line.target}
-    else:
-        head["location"] = line.location
-    if isinstance(result, Refused):
-        rejection = result.rejection
-        return head | {
-            "status": "rejected",
-            "error": {"code": rejection.code.value, **rejection.facts},
+def _applied(index: int, line: Line, changes: Sequence[Change], seqs: Mapping[int, int]) -> Answer:
+    """What a line did; `seqs` has no number for what is not written."""
+    change = changes[0]
+    if type(line) is TransferLine:
+        into = changes[1]
+        seq = seqs.get(id(change))
+        return {
+            "index": index,
+            "sku": line.sku,
+            "from": line.source,
+            "to": line.target,
+            "status": "applied",
+            "quantity": into.d_on_hand,
+            "seqs": None if seq is None else [seq, seqs[id(into)]],
+            "levels": [level_after(change), level_after(into)],
         }
-    if isinstance(result, Duplicate):
-        return head | {"status": "duplicate"}
-    if len(result.changes) == 1:
-        change = result.changes[0]
-        head["status"] = "applied"
-        head["seq"] = seq or None
-        head["delta"] = change.d_on_hand
-        head["level"] = level_after(change)
-        return head
-    return head | {
+    return {
+        "index": index,
+        "sku": change[1],
+        "location": change[2],
         "status": "applied",
-        "quantity": result.changes[1].d_on_hand,
-        "seqs": [seq, seq + 1] if seq else None,
-        "levels": [level_after(change) for change in result.changes],
+        "seq": seqs.get(id(change)),
+        "delta": change[4],
+        "level": level_after(change),
     }
+
+
+def _not_applied(index: int, result: Refused | Duplicate) -> Answer:
+    """Why a line did nothing."""
+    line = result.line
+    told: Answer = {"index": index, "sku": line.sku}
+    if type(line) is TransferLine:
+        told |= {"from": line.source, "to": line.target}
+    else:
+        told |= {"location": line.location}
+    if type(result) is Duplicate:
+        return told | {"status": "duplicate"}
+    assert type(result) is Refused
+    error = {"code": result.rejection.code.value, **result.rejection.facts}
+    return told | {"status": "rejected", "error": error}
 
 
 def level_after(change: Change) -> Answer:
     """The level as a change left it."""
-    (_, sku, location, version, _, _, _, _, on_hand, reserved, committed, incoming, available) = (
-        change[:13]
+    _, sku, location, version, _, _, _, _, on_hand, reserved, committed, incoming, available, *_ = (
+        change
     )
     return {
         "sku": sku,

@@ -44,7 +44,8 @@ def guard(level: Level, delta: int, *, is_fact: bool) -> Rejection | None:
     if delta >= 0:
         return None
     limit = level.backorder_limit
-    if on_hand >= 0 and (is_fact or limit is None or level.available + delta >= -limit):
+    promised = level.reserved + level.committed + level.safety_stock
+    if on_hand >= 0 and (is_fact or limit is None or on_hand - promised >= -limit):
         return None
     return shortage(level, -delta, is_fact=is_fact)
 
@@ -72,16 +73,21 @@ def move(
     Written out by position and past the named constructors: this runs for each line of each
     batch, and they cost three times as much (docs/decisions.md).
     """
-    sku, location, on_hand, reserved, committed, incoming, version, seq, safety_stock, limit = (
-        level[:10]
-    )
+    (
+        sku, location, on_hand, reserved, committed, incoming, version, seq,
+        kept, limit, point, to, policy_version,
+    ) = level  # fmt: skip
     on_hand += delta
     version += 1
     assert 0 <= on_hand <= UNITS_MAX, (level, delta)
-    available = on_hand - reserved - committed - safety_stock
+    available = on_hand - reserved - committed - kept
     oversold_by = 0 if limit is None or available >= -limit else -limit - available
-    balances = (on_hand, reserved, committed, incoming)
-    after = _new(Level, (sku, location, *balances, version, seq, *level[8:]))
-    head = (kind, sku, location, version, delta, 0, 0, 0)
-    tail = (available, reason, oversold_by, line_id, None)
-    return after, _new(Change, (*head, *balances, *tail))
+    after = (
+        sku, location, on_hand, reserved, committed, incoming, version, seq,
+        kept, limit, point, to, policy_version,
+    )  # fmt: skip
+    change = (
+        kind, sku, location, version, delta, 0, 0, 0, on_hand, reserved, committed, incoming,
+        available, reason, oversold_by, line_id, None,
+    )  # fmt: skip
+    return _new(Level, after), _new(Change, change)

@@ -14,6 +14,7 @@ SKU_LENGTH_MAX = 64
 REFERENCE_LENGTH_MAX = 255
 LINE_ID_LENGTH_MAX = 128
 # Control, format, surrogate, private use, unassigned; and the two separators that break lines.
+_NO_NAMES = {"", ".", ".."}
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -26,12 +27,10 @@ def is_visible(text: str) -> bool:
 
 def is_name(text: str) -> bool:
     """Whether a text may be a SKU or a location's code (docs/api.md), but for its length."""
-    if not text or "/" in text or text[0].isspace() or text[-1].isspace():
+    # Clients resolve the two of dots in a path before they send it.
+    if text.strip() != text or "/" in text or text in _NO_NAMES or not is_visible(text):
         return False
-    # Clients resolve these two in a path before they send it.
-    if text in {".", ".."}:
-        return False
-    return is_visible(text) and (text.isascii() or unicodedata.is_normalized("NFC", text))
+    return text.isascii() or unicodedata.is_normalized("NFC", text)
 
 
 class Level(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from pydantic_core import from_json, to_json
+import orjson
 from sqlalchemy import insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,7 +24,7 @@ Tags = frozenset[str] | None
 
 def shown_item(item: Item) -> Shown:
     """An item as answers show it."""
-    return show_item(item, from_json(item.attributes))
+    return show_item(item, orjson.loads(item.attributes))
 
 
 async def find_item(session: AsyncSession, sku: str) -> Item | None:
@@ -141,12 +141,12 @@ async def _in_use(session: AsyncSession, where: Any) -> bool:  # Any: a column's
 
 
 def _item_outcome(item: Item) -> Outcome:
-    return Outcome(to_json(shown_item(item)), etag=str(item.version))
+    return Outcome(orjson.dumps(shown_item(item)), etag=str(item.version))
 
 
 def _location_outcome(location: Location) -> Outcome:
-    return Outcome(to_json(show_location(location)), etag=str(location.version))
+    return Outcome(orjson.dumps(show_location(location)), etag=str(location.version))
 
 
 def _mismatch(version: int) -> Outcome:
-    return Outcome(to_json({"current_version": version}), Code.VERSION_MISMATCH)
+    return Outcome(orjson.dumps({"current_version": version}), Code.VERSION_MISMATCH)

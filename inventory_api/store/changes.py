@@ -6,7 +6,8 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, func, insert, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from inventory_api.domain.types import Instant, Level, Movement, Operation
+from inventory_api.domain.ledger import Balance, MovementRow
+from inventory_api.domain.types import Instant, Level, Operation
 from inventory_api.store.bulk import execute_many, prepare
 from inventory_api.store.tables import LEDGER_HEAD, LEVEL, MOVEMENT, OPERATION
 
@@ -46,7 +47,7 @@ async def advance_head(session: AsyncSession, count: int, now: Instant) -> Head:
     return Head(row[0], Instant(row[1]))
 
 
-async def insert_movements(session: AsyncSession, movements: Sequence[Movement]) -> None:
+async def insert_movements(session: AsyncSession, movements: Sequence[MovementRow]) -> None:
     """Append to the ledger."""
     await execute_many(session, INSERT_MOVEMENTS, movements)
 
@@ -61,7 +62,6 @@ async def insert_levels(session: AsyncSession, levels: Sequence[Level]) -> None:
     await execute_many(session, INSERT_LEVELS, levels)
 
 
-async def update_levels(session: AsyncSession, levels: Sequence[Level]) -> None:
+async def update_levels(session: AsyncSession, balances: Sequence[Balance]) -> None:
     """Bring the levels to their balances after the batch; policies are not touched."""
-    rows = [(*level[2:8], level.sku, level.location) for level in levels]
-    await execute_many(session, UPDATE_LEVELS, rows)
+    await execute_many(session, UPDATE_LEVELS, balances)

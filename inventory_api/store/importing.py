@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pydantic_core import to_json
+import orjson
 from sqlalchemy import bindparam, insert, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -98,7 +98,7 @@ def _changed(item: Item, fields: Fields, currency: str) -> Item:
 
 
 def _outcome(status: str) -> Outcome:
-    return Outcome(to_json({"status": status}))
+    return Outcome(orjson.dumps({"status": status}))
 
 
 def _replayed(row: Remembered, key: IdempotencyKey) -> Outcome:

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from typing import Any
 
-from pydantic_core import from_json, to_json
+import orjson
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,8 +39,8 @@ def show_key(key: APIKey) -> dict[str, Any]:  # Any: JSON values
     return {
         "id": key.id,
         "name": key.name,
-        "scopes": from_json(key.scopes),
-        "locations": None if key.locations is None else from_json(key.locations),
+        "scopes": orjson.loads(key.scopes),
+        "locations": None if key.locations is None else orjson.loads(key.locations),
         "created_at": rfc3339(key.created_at),
         "expires_at": None if key.expires_at is None else rfc3339(key.expires_at),
         "revoked_at": None if key.revoked_at is None else rfc3339(key.revoked_at),
@@ -66,7 +66,7 @@ async def create_key(session: AsyncSession, key: APIKey) -> Outcome:
     if await find_key(session, key.id) is not None:
         return Outcome(b"{}", Code.ALREADY_EXISTS)
     await session.execute(insert(API_KEY).values(key._asdict()))
-    return Outcome(to_json(show_key(key)))
+    return Outcome(orjson.dumps(show_key(key)))
 
 
 async def find_key(session: AsyncSession, key_id: str) -> APIKey | None:
@@ -84,4 +84,4 @@ async def revoke_key(session: AsyncSession, key_id: str, now: Instant) -> Outcom
         key = key._replace(revoked_at=now)
         at = update(API_KEY).where(API_KEY.c.id == key_id)
         await session.execute(at.values(revoked_at=now))
-    return Outcome(to_json(show_key(key)))
+    return Outcome(orjson.dumps(show_key(key)))

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from pydantic_core import to_json
+import orjson
 from sqlalchemy import (
     ColumnElement,
     and_,
@@ -151,7 +151,7 @@ async def change_policy(
     found = (await levels_of(session, [key])).get(key)
     before = found or Level(SKU(sku), LocationCode(location))
     if if_match is not None and etag_of(before) not in if_match:
-        return Outcome(to_json({"current_etag": etag_of(before)}), Code.VERSION_MISMATCH)
+        return Outcome(orjson.dumps({"current_etag": etag_of(before)}), Code.VERSION_MISMATCH)
     after = before._replace(**policy, policy_version=before.policy_version + 1)
     if found is None:
         await session.execute(insert(LEVEL).values(after._asdict()))
@@ -159,7 +159,7 @@ async def change_policy(
         at = and_(LEVEL.c.sku == sku, LEVEL.c.location == location)
         values = policy | {"policy_version": after.policy_version}
         await session.execute(update(LEVEL).where(at).values(values))
-    return Outcome(to_json(show_level(after)), etag=etag_of(after))
+    return Outcome(orjson.dumps(show_level(after)), etag=etag_of(after))
 
 
 def etag_of(level: Level) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 
-from pydantic_core import to_json
+import orjson
 
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.rejections import Code
@@ -21,7 +21,7 @@ def key_of(call: Call, body: object) -> IdempotencyKey | None:
         return None
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"{call.method} {call.scope['path']}\n".encode())
-    digest.update(to_json(body))
+    digest.update(orjson.dumps(body))
     return IdempotencyKey(call.key, digest.digest())
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import to_json
+import orjson
 
 from inventory_api.domain.catalog import Item, rfc3339, show_level, show_movement
 from inventory_api.domain.types import SKU, Key, Level, LocationCode, Movement
@@ -50,8 +50,8 @@ async def as_ndjson(service: Service, export: Export) -> AsyncGenerator[bytes, N
     async for seq, rows in _pages(service, export):  # noqa: B007 -- used behind the loop
         count += len(rows)
         for piece in _pieces(rows):
-            yield b"".join([to_json(export.show(row)) + b"\n" for row in piece])
-    yield to_json({"end": True, "rows": count, "as_of_seq": seq}) + b"\n"
+            yield b"".join([orjson.dumps(export.show(row)) + b"\n" for row in piece])
+    yield orjson.dumps({"end": True, "rows": count, "as_of_seq": seq}) + b"\n"
 
 
 async def as_csv(

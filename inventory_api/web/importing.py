@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from typing import Any
 
-from pydantic_core import from_json, to_json
+import orjson
 
 from inventory_api.domain.commands import AdjustLine, Command, Line, Mode, SetLine
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
@@ -62,7 +62,7 @@ class Importer(ABC):
         if self.call.key is None:
             return None
         number, fields = row
-        asked = to_json([self.call.scope["path"], sorted(fields.items())])
+        asked = orjson.dumps([self.call.scope["path"], sorted(fields.items())])
         digest = hashlib.blake2b(asked, digest_size=16).digest()
         return IdempotencyKey(f"{self.call.key}{KEY_SEPARATOR}{number}", digest)
 
@@ -113,7 +113,7 @@ class StockImporter(Importer):
             outcome = await self._sent(self._command((self.line(fields),), fields), self.key(row))
         except Unavailable as error:
             return self.failed(number, error)
-        answer = from_json(outcome.answer)
+        answer = orjson.loads(outcome.answer)
         replayed = {"replayed": True} if outcome.replayed else {}
         if outcome.refused is None:
             told = {"operation_id": answer["operation_id"], **replayed}
@@ -130,7 +130,7 @@ class StockImporter(Importer):
             outcome = await self._sent(self._command(lines, {}), None)
         except Unavailable as error:
             return [self.failed(number, error) for number, _ in rows]
-        results = from_json(outcome.answer)["results"]
+        results = orjson.loads(outcome.answer)["results"]
         return [self._shown(row[0], line) for row, line in zip(rows, results, strict=True)]
 
     async def _sent(self, command: Command, key: IdempotencyKey | None) -> Outcome:
@@ -236,7 +236,7 @@ class ItemImporter(Importer):
     def _result(self, row: Numbered, outcome: Outcome) -> Result:
         number, fields = row
         if outcome.refused is None:
-            result = {"row": number, "sku": fields["sku"], **from_json(outcome.answer)}
+            result = {"row": number, "sku": fields["sku"], **orjson.loads(outcome.answer)}
         else:
             sku = {"row": number, "sku": fields["sku"]}
             result = sku | self.rejected(number, outcome.refused, {})
@@ -252,9 +252,9 @@ async def run(importer: Importer, arrivals: Arrivals, spool: Spool) -> None:
         results = await _results(importer, chunk)
         counts.update(result["status"] for result in results)
         counts["replayed"] += sum("replayed" in result for result in results)
-        spool.write(b"".join([to_json(result) + b"\n" for result in results]))
+        spool.write(b"".join([orjson.dumps(result) + b"\n" for result in results]))
         await asyncio.sleep(0)
-    spool.write(to_json(_summary(importer, counts)) + b"\n")
+    spool.write(orjson.dumps(_summary(importer, counts)) + b"\n")
 
 
 async def _results(importer: Importer, chunk: Sequence[Row]) -> list[Result]:

@@ -5,7 +5,8 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
-from pydantic_core import ErrorDetails, ValidationError, to_json
+import orjson
+from pydantic_core import ErrorDetails, ValidationError
 
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.unavailable import Unavailable
@@ -164,7 +165,9 @@ def problem_reply(problem: Problem, *, request_id: str, language: Language) -> R
         "request_id": request_id,
     }
     return reply(
-        _joined(to_json(envelope), facts if isinstance(facts, bytes) else to_json(dict(facts))),
+        _joined(
+            orjson.dumps(envelope), facts if isinstance(facts, bytes) else orjson.dumps(dict(facts))
+        ),
         status=status,
         content_type=CONTENT_TYPE,
         headers=[(b"content-language", language.encode()), *problem.headers],

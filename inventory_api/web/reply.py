@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pydantic_core import to_json
+import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -44,8 +44,8 @@ def reply(
 
 
 def json_reply(value: object, *, status: int = 200, headers: Iterable[RawHeader] = ()) -> Reply:
-    """An answer that shows plain values, dataclasses or models as JSON."""
-    return reply(to_json(value), status=status, headers=headers)
+    """An answer that shows plain values or dataclasses as JSON."""
+    return reply(orjson.dumps(value), status=status, headers=headers)
 
 
 def empty_reply(*, status: int = 204, headers: Iterable[RawHeader] = ()) -> Reply:

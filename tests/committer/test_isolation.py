@@ -42,13 +42,13 @@ async def test_a_guilty_command_fails_and_its_batch_is_applied(
 
     errors = [one for one in found if not isinstance(one, Outcome)]
     assert errors == [found[place]]
-    assert isinstance(errors[0], ValueError | OverflowError)
+    assert isinstance(errors[0], ValueError | OverflowError | TypeError)
     assert await on_hand_of(service.database) == {("P001", "main"): 20}
     assert len(await assert_sound(service.database)) == 20
 
 
 async def test_a_guilty_command_alone_fails_and_the_next_is_applied(service: Service) -> None:
-    with pytest.raises(ValueError, match="surrogates"):
+    with pytest.raises(TypeError, match="surrogates"):
         await send(service, POISONS["half_a_character_in_a_sku"])
 
     await send(service, command(adjust(1)))

@@ -2,8 +2,8 @@
 
 import asyncio
 
+import orjson
 import pytest
-from pydantic_core import from_json
 
 from inventory_api.app import open_service
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
@@ -142,7 +142,7 @@ async def test_the_operation_names_the_key_and_the_caller(service: Service) -> N
 
     (row,) = await rows_of(service.database, "SELECT * FROM operation")
     assert (row["key"], row["actor"]) == ("k", "till-3")
-    assert row["id"] == from_json(outcome.answer)["operation_id"]
+    assert row["id"] == orjson.loads(outcome.answer)["operation_id"]
 
 
 async def create(service: Service, sku: str, *, body: bytes = b"body") -> Outcome:
@@ -200,6 +200,6 @@ async def test_keys_and_line_ids_together_apply_each_line_once(service: Service)
         await queued(service, 3)
     found = [one for one in await outcomes(tasks) if isinstance(one, Outcome)]
 
-    statuses = [[line["status"] for line in from_json(one.answer)["results"]] for one in found]
+    statuses = [[line["status"] for line in orjson.loads(one.answer)["results"]] for one in found]
     assert statuses == [["applied"] * 2, ["applied"] * 2, ["duplicate"] * 2]
     assert len(await assert_sound(service.database)) == 2

@@ -4,7 +4,7 @@ from inventory_api.domain.commands import Mode
 from inventory_api.domain.decide import Snapshot, decide
 from inventory_api.domain.ledger import Decided, answer, refusal, write
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.types import Instant, Level
+from inventory_api.domain.types import Instant, Level, Movement
 from tests.stock_factory import adjust, command, count, key, level, snapshot, transfer
 
 NOW = Instant(1_000)
@@ -30,7 +30,8 @@ def test_the_changes_of_a_batch_are_numbered_without_a_gap_in_order_of_arrival()
         recorded_at=NOW,
     )
 
-    assert [(one.seq, one.operation_id, one.d_on_hand) for one in pages.movements] == [
+    movements = [Movement._make(row) for row in pages.movements]
+    assert [(one.seq, one.operation_id, one.d_on_hand) for one in movements] == [
         (41, "op-1", -1),
         (42, "op-1", -2),
         (43, "op-1", 2),
@@ -61,36 +62,26 @@ def test_each_touched_level_is_written_once_with_its_last_number() -> None:
 
     pages = write([one], first_seq=41, recorded_at=NOW)
 
-    assert [(one.sku, one.on_hand, one.version, one.seq) for one in pages.levels(stock.levels)] == [
-        ("P001", 8, 2, 42),
-        ("P002", 3, 3, 43),
+    assert pages.balances(stock.levels, stock.levels) == [
+        (8, 0, 0, 0, 2, 42, *key("P001")),
+        (3, 0, 0, 0, 3, 43, *key("P002")),
     ]
-
-
-def test_the_policy_of_a_written_level_is_untouched() -> None:
-    before = level(9)._replace(safety_stock=1, reorder_point=2, reorder_to=3, policy_version=4)
-    stock = snapshot(before)
-
-    (after,) = write([decided(stock, adjust(-1))], first_seq=1, recorded_at=NOW).levels(
-        stock.levels
-    )
-
-    assert after == before._replace(on_hand=8, version=2, seq=1)
 
 
 def test_what_happened_at_another_time_keeps_that_time_beside_the_time_of_record() -> None:
     asked = command(adjust(1), occurred_at=Instant(7))
     one = Decided(asked, decide(asked, snapshot()), "op-1", "local", None)
 
-    (movement,) = write([one], first_seq=1, recorded_at=NOW).movements
+    (row,) = write([one], first_seq=1, recorded_at=NOW).movements
+    movement = Movement._make(row)
 
     assert (movement.occurred_at, movement.recorded_at) == (7, NOW)
 
 
 def test_what_happened_at_no_stated_time_happened_when_it_was_recorded() -> None:
-    (movement,) = write([decided(snapshot(), adjust(1))], first_seq=1, recorded_at=NOW).movements
+    (row,) = write([decided(snapshot(), adjust(1))], first_seq=1, recorded_at=NOW).movements
 
-    assert movement.occurred_at == NOW
+    assert Movement._make(row).occurred_at == NOW
 
 
 def test_the_answer_shows_each_line_with_its_number_and_its_level() -> None:
@@ -172,7 +163,8 @@ def test_every_number_in_an_answer_is_that_of_the_line_s_own_movement() -> None:
 
     told = {result["seq"]: (result["sku"], result["delta"]) for result in body["results"]}
     assert told == {
-        movement.seq: (movement.sku, movement.d_on_hand) for movement in pages.movements
+        movement.seq: (movement.sku, movement.d_on_hand)
+        for movement in map(Movement._make, pages.movements)
     }
 
 
@@ -206,4 +198,5 @@ def test_a_level_that_a_batch_opens_starts_from_nothing() -> None:
 
     pages = write([decided(stock, adjust(5))], first_seq=1, recorded_at=NOW)
 
-    assert pages.levels(stock.levels) == [Level(*key(), on_hand=5, version=1, seq=1)]
+    assert pages.balances(stock.levels, ()) == []
+    assert pages.opened(stock.levels, ()) == [Level(*key(), on_hand=5, version=1, seq=1)]

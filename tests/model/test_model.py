@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, event, settings as hypothesis_settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from pydantic_core import from_json
 
 from inventory_api.app import open_service
 from inventory_api.domain.commands import AdjustLine, Command, Line, Mode, SetLine
@@ -333,7 +333,7 @@ class Inventory(RuleBasedStateMachine):
 
 def told(outcome: Outcome, lines: int) -> Verdict:
     """An answer as a verdict; a refusal does not tell of the lines that had no fault."""
-    answer = from_json(outcome.answer)
+    answer = orjson.loads(outcome.answer)
     if outcome.refused is not None:
         words = ["-"] * lines
         for line in answer["lines"]:

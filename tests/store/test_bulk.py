@@ -1,7 +1,7 @@
 """Lists as one parameter, rows as tuples."""
 
+import orjson
 import pytest
-from pydantic_core import from_json
 from sqlalchemy import insert, select
 
 from inventory_api.store.bulk import FIRST, LISTED, SECOND, VALUES, execute_many, listed, prepare
@@ -13,8 +13,8 @@ ITEMS = Table.metadata.tables["item"]
 
 
 def test_a_list_is_one_parameter_in_sorted_order() -> None:
-    assert from_json(listed({"b", "a", "ä", '"'})["listed"]) == ['"', "a", "b", "ä"]
-    assert from_json(listed({("b", 1), ("a", 2)})["listed"]) == [["a", 2], ["b", 1]]
+    assert orjson.loads(listed({"b", "a", "ä", '"'})["listed"]) == ['"', "a", "b", "ä"]
+    assert orjson.loads(listed({("b", 1), ("a", 2)})["listed"]) == [["a", 2], ["b", 1]]
 
 
 async def test_a_list_of_ten_thousand_names_is_one_statement(database: Database) -> None:

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
-from pydantic_core import from_json
 
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.types import Instant
@@ -116,5 +116,5 @@ async def test_a_caller_hears_only_of_the_locations_that_he_may_see(service: Ser
 
     outcome = await service.submit(asked, actor="test")
 
-    (line,) = from_json(outcome.answer)["lines"]
+    (line,) = orjson.loads(outcome.answer)["lines"]
     assert line["error"]["elsewhere"] == [{"location": "shown", "available": 3}]

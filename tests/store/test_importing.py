@@ -2,8 +2,8 @@
 
 from typing import Any
 
+import orjson
 import pytest
-from pydantic_core import from_json
 
 from inventory_api.domain.catalog import Item
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
@@ -38,7 +38,7 @@ async def imported(
 
     await service.transact(work, actor=actor)
     return [
-        from_json(one.answer)["status"] if one.refused is None else one.refused.value
+        orjson.loads(one.answer)["status"] if one.refused is None else one.refused.value
         for one in outcomes
     ]
 

@@ -99,7 +99,7 @@ async def read(call: Call, name: Name) -> Reply:
 
 @router.get("/page", needs="read")
 async def page(call: Call, query: Annotated[Page, Query()]) -> Reply:
-    return json_reply(query)
+    return json_reply(query.model_dump())
 
 
 @router.get("/keys", needs="admin")

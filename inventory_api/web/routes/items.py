@@ -3,8 +3,8 @@
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import orjson
 from fastapi import Query
-from pydantic_core import to_json
 from starlette.responses import Response
 
 from inventory_api.domain.catalog import Item
@@ -51,7 +51,7 @@ async def create_an_item(call: Call, body: ItemBody) -> Response | Problem:
 
     async def work(session: Session, now: Instant) -> Outcome:
         amount, currency = _price(call, body.get("unit_price"))
-        attributes = to_json(body.get("attributes", {})).decode()
+        attributes = orjson.dumps(body.get("attributes", {})).decode()
         sku, name, barcode = body["sku"], body["name"], body.get("barcode")
         item = Item(sku, name, barcode, amount, currency, attributes, "active", 1, now, now)
         return await create_item(session, item)
@@ -102,7 +102,7 @@ async def change_an_item(call: Call, sku: SKUPath, body: ItemChange) -> Response
     if "unit_price" in changes:
         changes["amount"], changes["currency"] = _price(call, changes.pop("unit_price"))
     if "attributes" in changes:
-        changes["attributes"] = to_json(changes["attributes"]).decode()
+        changes["attributes"] = orjson.dumps(changes["attributes"]).decode()
     return await _change(call, sku, changes, body)
 
 

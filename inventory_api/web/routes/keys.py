@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Annotated
 
+import orjson
 from fastapi import Query
-from pydantic_core import from_json, to_json
 from starlette.responses import Response
 
 from inventory_api.domain.outcome import Outcome
@@ -60,8 +60,8 @@ async def create_an_api_key(call: Call, body: KeyBody) -> Response | Problem:
             id=key_id,
             name=body["name"],
             secret_sha256=digest_of(secret),
-            scopes=to_json(sorted(set(body["scopes"]))).decode(),
-            locations=None if locations is None else to_json(sorted(set(locations))).decode(),
+            scopes=orjson.dumps(sorted(set(body["scopes"]))).decode(),
+            locations=None if locations is None else orjson.dumps(sorted(set(locations))).decode(),
             created_at=now,
             expires_at=body.get("expires_at"),
             revoked_at=None,
@@ -76,10 +76,10 @@ async def create_an_api_key(call: Call, body: KeyBody) -> Response | Problem:
         after_commit=_known_from_now_on(call, made),
     )
     if outcome.refused is None:
-        shown = from_json(outcome.answer)
+        shown = orjson.loads(outcome.answer)
         is_mine = shown["id"] == key_id
         shown["key"] = f"{PREFIX}_{key_id}_{secret}" if is_mine else None
-        outcome = outcome._replace(answer=to_json(shown))
+        outcome = outcome._replace(answer=orjson.dumps(shown))
     return answered(outcome, status=201)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
-from pydantic_core import to_json
+import orjson
 from starlette.responses import Response
 
 from inventory_api.store.verify import Verification
@@ -34,5 +34,5 @@ async def _findings(call: Call) -> AsyncGenerator[bytes, None]:
     service = call.service
     verification = Verification(service.reading, page_rows=service.settings.export_page_rows)
     async for page in verification.pages():
-        yield b"".join([to_json(finding.show()) + b"\n" for finding in page])
-    yield to_json(verification.summary()) + b"\n"
+        yield b"".join([orjson.dumps(finding.show()) + b"\n" for finding in page])
+    yield orjson.dumps(verification.summary()) + b"\n"
