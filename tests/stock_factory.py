@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from inventory_api.clock import new_id
 from inventory_api.domain.catalog import Item, Location
 from inventory_api.domain.commands import (
     AdjustLine,
@@ -17,7 +18,7 @@ from inventory_api.domain.types import SKU, Instant, Key, Level, LocationCode
 from inventory_api.service import Service
 from inventory_api.store.catalog import change_item, change_location, create_item, create_location
 from inventory_api.store.database import Session
-from inventory_api.store.levels import Policy, change_policy
+from inventory_api.store.levels import Author, Policy, change_policy
 
 MAIN = LocationCode("main")
 STORE = LocationCode("store-1")
@@ -141,9 +142,13 @@ async def open_items(service: Service, skus: Sequence[str]) -> None:
     await service.transact(work, actor="test")
 
 
-async def set_policy(service: Service, policy: Policy, at: Key = (P001, MAIN)) -> Outcome:
+async def set_policy(
+    service: Service, policy: Policy, at: Key = (P001, MAIN), tags: frozenset[str] | None = None
+) -> Outcome:
+    by = Author("test", new_id(), None)
+
     async def work(session: Session, now: Instant) -> Outcome:
-        return await change_policy(session, at, policy, if_match=None)
+        return await change_policy(session, at, policy, if_match=tags, by=by, now=now)
 
     return await service.transact(work, actor="test")
 

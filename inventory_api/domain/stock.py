@@ -75,7 +75,7 @@ def move(
     """
     (
         sku, location, on_hand, reserved, committed, incoming, version, seq,
-        kept, limit, point, to, policy_version,
+        kept, limit, point, to,
     ) = level  # fmt: skip
     on_hand += delta
     version += 1
@@ -84,7 +84,7 @@ def move(
     oversold_by = 0 if limit is None or available >= -limit else -limit - available
     after = (
         sku, location, on_hand, reserved, committed, incoming, version, seq,
-        kept, limit, point, to, policy_version,
+        kept, limit, point, to,
     )  # fmt: skip
     change = (
         kind, sku, location, version, delta, 0, 0, 0, on_hand, reserved, committed, incoming,

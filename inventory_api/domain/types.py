@@ -37,7 +37,7 @@ class Level(NamedTuple):
     """The stock of one item at one location. Units are whole.
 
     `version` counts its movements and `seq` is the last one's; both 0 before the first.
-    `backorder_limit` None is unlimited. `policy_version` counts changes of the last five.
+    `backorder_limit` None is unlimited. A change of the last four is a movement too, of nothing.
     """
 
     sku: SKU
@@ -52,7 +52,6 @@ class Level(NamedTuple):
     backorder_limit: int | None = 0
     reorder_point: int | None = None
     reorder_to: int | None = None
-    policy_version: int = 0
 
     @property
     def available(self) -> int:

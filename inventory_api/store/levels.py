@@ -1,13 +1,12 @@
 """Levels: read singly, in lists, and as they were."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import (
     ColumnElement,
     and_,
-    insert,
     literal_column,
     select,
     tuple_,
@@ -18,12 +17,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from inventory_api.domain.catalog import show_level
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.types import SKU, Key, Level, LocationCode, Movement
+from inventory_api.domain.stock import move
+from inventory_api.domain.types import Instant, Key, Level, Movement, Operation
 from inventory_api.store.bulk import VALUES, listed
-from inventory_api.store.catalog import Tags, find_item, find_location
+from inventory_api.store.catalog import Tags
+from inventory_api.store.changes import (
+    advance_head,
+    insert_levels,
+    insert_movements,
+    insert_operations,
+)
 from inventory_api.store.elsewhere import AVAILABLE
 from inventory_api.store.ledger import movements_of, steps_at
-from inventory_api.store.snapshot import LEVEL_COLUMNS, levels_of
+from inventory_api.store.snapshot import LEVEL_COLUMNS, snapshot_of
 from inventory_api.store.tables import ITEM, LEDGER_HEAD, LEVEL, LOCATION
 
 _OF_ITEMS = (
@@ -135,33 +141,53 @@ def _rewound(level: Level, movement: Movement) -> Level:
 Policy = dict[str, Any]  # Any: whole numbers or None, by column
 
 
+class Author(NamedTuple):
+    """Who changes something in which operation, under which idempotency key, if any."""
+
+    actor: str
+    operation_id: str
+    key: str | None
+
+
 async def change_policy(
-    session: AsyncSession, key: Key, policy: Policy, *, if_match: Tags
+    session: AsyncSession, key: Key, policy: Policy, *, if_match: Tags, by: Author, now: Instant
 ) -> Outcome:
     """Change safety stock, backorder limit and reorder numbers of a level, which need not exist.
 
-    Rejects: `UNKNOWN_SKU`, `UNKNOWN_LOCATION`; `VERSION_MISMATCH` unless the level's ETag is
-    among the wanted ones.
+    The ledger gets a movement of no units, since the safety stock changes what is available; a
+    change to what is already so leaves no trace.
+
+    Rejects: as an adjustment would, what is unknown or archived; `VERSION_MISMATCH` unless the
+    level's ETag is among the wanted ones.
     """
-    sku, location = key
-    if await find_item(session, sku) is None:
-        return Outcome(b"{}", Code.UNKNOWN_SKU)
-    if await find_location(session, location) is None:
-        return Outcome(b"{}", Code.UNKNOWN_LOCATION)
-    found = (await levels_of(session, [key])).get(key)
-    before = found or Level(SKU(sku), LocationCode(location))
+    snapshot = await snapshot_of(session, {key})
+    if barred := snapshot.barred_items.get(key[0]) or snapshot.barred_locations.get(key[1]):
+        return Outcome(b"{}", barred)
+    before = snapshot.levels.get(key) or Level(*key)
     if if_match is not None and etag_of(before) not in if_match:
         return Outcome(orjson.dumps({"current_etag": etag_of(before)}), Code.VERSION_MISMATCH)
-    after = before._replace(**policy, policy_version=before.policy_version + 1)
-    if found is None:
-        await session.execute(insert(LEVEL).values(after._asdict()))
-    else:
-        at = and_(LEVEL.c.sku == sku, LEVEL.c.location == location)
-        values = policy | {"policy_version": after.policy_version}
+    wanted = before._replace(**policy)
+    if wanted == before and before.version:
+        return Outcome(orjson.dumps(show_level(before)), etag=etag_of(before))
+    after, change = move(wanted, 0, "policy", "policy", None)
+    head = await advance_head(session, 1, now)
+    after = after._replace(seq=head.seq)
+    stamp = (head.recorded_at, by.operation_id, by.actor, None, head.recorded_at)
+    await insert_movements(session, [(head.seq, *stamp, *change)])
+    operation = Operation(
+        by.operation_id, head.recorded_at, by.actor, by.key, "policy", "atomic", "policy",
+        None, None, head.recorded_at, head.seq, head.seq, 1, 0,
+    )  # fmt: skip
+    await insert_operations(session, [operation])
+    if key in snapshot.levels:
+        at = and_(LEVEL.c.sku == key[0], LEVEL.c.location == key[1])
+        values = policy | {"version": after.version, "seq": after.seq}
         await session.execute(update(LEVEL).where(at).values(values))
+    else:
+        await insert_levels(session, [after])
     return Outcome(orjson.dumps(show_level(after)), etag=etag_of(after))
 
 
 def etag_of(level: Level) -> str:
-    """A level's ETag without quotes: it changes with every movement and every policy."""
-    return f"{level.version}.{level.policy_version}"
+    """A level's ETag without quotes."""
+    return str(level.version)

@@ -61,12 +61,19 @@ async def take_snapshot(session: AsyncSession, commands: Collection[Command]) ->
     keys = {line[:2] for line in lines}
     keys |= {(line.sku, line.target) for line in lines if type(line) is TransferLine}
     line_ids = {line_id for line in lines if (line_id := line.line_id) is not None}
+    snapshot = await snapshot_of(session, keys)
+    if line_ids:
+        snapshot.line_ids.update(await _firsts(session, _LINE_IDS, line_ids))
+    return snapshot
+
+
+async def snapshot_of(session: AsyncSession, keys: Collection[Key]) -> Snapshot:
+    """Levels, and what bars a change of them, as committed."""
     levels = await levels_of(session, keys)
     return Snapshot(
         levels=levels,
         barred_items=await _barred_items(session, keys, levels),
         barred_locations=await _barred_locations(session, {location for _, location in keys}),
-        line_ids=set(await _firsts(session, _LINE_IDS, line_ids)) if line_ids else set(),
     )
 
 

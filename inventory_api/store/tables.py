@@ -104,7 +104,6 @@ class LevelRow(Table):
     backorder_limit: Mapped[int | None]
     reorder_point: Mapped[int | None]
     reorder_to: Mapped[int | None]
-    policy_version: Mapped[int]
     __table_args__ = (
         CheckConstraint(f"on_hand BETWEEN 0 AND {UNITS_MAX}", "on_hand"),
         CheckConstraint("reserved >= 0", "reserved"),

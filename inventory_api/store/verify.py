@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.types import UNITS_MAX
 from inventory_api.store.changes import Head
+from inventory_api.store.elsewhere import AVAILABLE
 from inventory_api.store.ledger import read_head
 from inventory_api.store.tables import LEVEL, MOVEMENT, OPERATION
 
@@ -46,7 +47,7 @@ RULES: dict[str, tuple[str, str]] = {
     "level_missing": ("I4", "The movement's level does not exist."),
     "level_differs": ("I4", "The level is not as its last movement left it."),
     "level_behind": ("I4", "The ledger has more movements of the level than it counts."),
-    "level_unfounded": ("I4", "The level has a balance and no movement."),
+    "level_unfounded": ("I4", "The level has no movement."),
     "operation_missing": ("operation", "The movement's operation does not exist."),
     "operation_differs": ("operation", "Actor, reference or time are not the operation's."),
     "operation_range": ("operation", "The operation's range is not that of its movements."),
@@ -320,12 +321,11 @@ _LEVEL_PAGE = (
             {
                 "out_of_bounds": _is_out_of_bounds(_LEVEL) | (_LEVEL.safety_stock < 0),
                 "level_behind": _AFTER.seq.is_not(None),
-                "level_unfounded": (_LEVEL.version == 0)
-                & or_(*(_LEVEL[name] != 0 for name in (*_BALANCES, "seq"))),
-                "level_differs": (_LEVEL.version != 0)
-                & or_(
+                "level_unfounded": _LEVEL.version == 0,
+                "level_differs": or_(
                     _MOVEMENT.seq.is_distinct_from(_LEVEL.seq),
                     *(_MOVEMENT[name] != _LEVEL[name] for name in _BALANCES),
+                    _MOVEMENT.available != AVAILABLE,
                 ),
             }
         ),

@@ -180,7 +180,6 @@ def upgrade() -> None:
         sa.Column("backorder_limit", WHOLE, nullable=True),
         sa.Column("reorder_point", WHOLE, nullable=True),
         sa.Column("reorder_to", WHOLE, nullable=True),
-        sa.Column("policy_version", WHOLE, nullable=False),
         sa.CheckConstraint("backorder_limit >= 0", name=op.f("ck_level_backorder_limit")),
         sa.CheckConstraint("committed >= 0", name=op.f("ck_level_committed")),
         sa.CheckConstraint("incoming >= 0", name=op.f("ck_level_incoming")),

@@ -146,9 +146,7 @@ def test_a_receipt_says_how_much_is_still_oversold() -> None:
 
 
 def test_policies_outlive_a_movement() -> None:
-    stock = level(1)._replace(
-        safety_stock=1, backorder_limit=None, reorder_point=4, reorder_to=9, policy_version=3
-    )
+    stock = level(1)._replace(safety_stock=1, backorder_limit=None, reorder_point=4, reorder_to=9)
 
     after, _ = move(stock, 1, "adjust", "received", None)
 

@@ -74,6 +74,11 @@ class World:
         """Write one movement; its number."""
         shelf = self.shelf(place)
         shelf.on_hand += delta
+        return self.write(kind, place, delta, line_id)
+
+    def write(self, kind: str, place: Place, delta: int, line_id: str | None) -> int:
+        """Write a movement of what the shelf has become; its number."""
+        shelf = self.shelf(place)
         shelf.version += 1
         available = shelf.on_hand - shelf.safety_stock
         self.ledger.append(
@@ -119,6 +124,19 @@ class Shop:
             self.remembered[key] = (command, self.ask(command))
         known, verdict = self.remembered[key]
         return verdict if known == command else None
+
+    def set_policy(self, place: Place, safety_stock: int, limit: int | None) -> str | None:
+        """Change a policy, which is a movement of nothing; the code of the refusal, if any."""
+        if self.archived_items[place[0]]:
+            return "item_archived"
+        if self.archived_locations[place[1]]:
+            return "location_archived"
+        shelf = self.world.shelf(place)
+        policy = (safety_stock, limit)
+        if not shelf.version or policy != (shelf.safety_stock, shelf.backorder_limit):
+            shelf.safety_stock, shelf.backorder_limit = policy
+            self.world.write("policy", place, 0, None)
+        return None
 
     def is_used(self, *, item: str | None = None, location: str | None = None) -> bool:
         """Whether there are units of an item, or at a location."""

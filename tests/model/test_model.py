@@ -173,9 +173,7 @@ class Inventory(RuleBasedStateMachine):
         chosen = {"safety_stock": safety_stock, "backorder_limit": limit}
         outcome = self.run(set_policy(self.service, chosen, key(sku, code)))
 
-        assert outcome.refused is None
-        shelf = self.shop.world.shelf((sku, code))
-        shelf.safety_stock, shelf.backorder_limit = safety_stock, limit
+        assert outcome.refused == self.shop.set_policy((sku, code), safety_stock, limit)
 
     @rule(sku=st.sampled_from(ITEMS), archived=seldom)
     def archive_item(self, sku: str, archived: bool) -> None:

@@ -45,13 +45,13 @@ async def test_numbers_that_were_not_committed_are_handed_out_again(database: Da
 
 async def test_balances_are_updated_and_policies_left_alone(service: Service) -> None:
     opened = level(5, version=1)
-    policy = {"safety_stock": 2, "reorder_point": 3, "reorder_to": 9, "policy_version": 4}
+    policy = {"safety_stock": 2, "reorder_point": 3, "reorder_to": 9}
     async with service.database.writer() as session:
         await insert_levels(session, [opened._replace(**policy)])  # type: ignore[arg-type]
         await update_levels(session, [(7, 1, 2, 3, 2, 8, *key())])
         found = (await levels_of(session, [key()]))[key()]
 
-    assert found == Level(*key(), 7, 1, 2, 3, 2, 8, 2, 0, 3, 9, 4)
+    assert found == Level(*key(), 7, 1, 2, 3, 2, 8, 2, 0, 3, 9)
 
 
 async def test_nothing_to_write_is_no_statement(database: Database) -> None:

@@ -318,9 +318,10 @@ async def test_the_past_shows_the_safety_stock_of_then(service: Service) -> None
 
     async with service.database.reader() as session:
         levels = await list_levels(session, after=key("", ""), limit=10)
-        past = [(await as_of(session, levels, seq))[0] for seq in (1, 2)]
+        past = [(await as_of(session, levels, seq))[0] for seq in (1, 2, 3, 4)]
 
-    assert [(one.safety_stock, one.available) for one in past] == [(0, 10), (7, 4)]
+    told = [(one.safety_stock, one.available) for one in past]
+    assert told == [(0, 10), (4, 6), (4, 7), (7, 4)]
 
 
 async def test_what_did_not_exist_yet_is_not_shown(service: Service) -> None:

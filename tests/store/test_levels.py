@@ -14,7 +14,7 @@ from inventory_api.store.catalog import create_location
 from inventory_api.store.database import Session
 from inventory_api.store.levels import (
     Policy,
-    change_policy,
+    as_of,
     etag_of,
     head_seq,
     levels_of_items,
@@ -24,13 +24,14 @@ from inventory_api.store.levels import (
     sellable_locations,
 )
 from inventory_api.store.snapshot import levels_of
-from tests.ledger_oracle import rows_of
+from tests.ledger_oracle import assert_sound, rows_of
 from tests.stock_factory import (
     adjust,
     command,
     key,
     level,
     location,
+    set_item_status,
     set_location_status,
     set_policy,
 )
@@ -196,7 +197,7 @@ async def test_a_policy_can_be_set_before_the_first_movement(service: Service) -
     await book(service, ("P001", "main", 10))
     async with service.database.reader() as session:
         found = (await levels_of(session, [key()]))[key()]
-    assert (found.on_hand, found.available, found.version, found.reorder_to) == (10, 7, 1, 9)
+    assert (found.on_hand, found.available, found.version, found.reorder_to) == (10, 7, 2, 9)
 
 
 async def test_a_policy_changes_what_is_named_and_nothing_else(service: Service) -> None:
@@ -207,17 +208,55 @@ async def test_a_policy_changes_what_is_named_and_nothing_else(service: Service)
 
     rows = await rows_of(service.database, "SELECT * FROM level ORDER BY sku")
     policies = [
-        (row["safety_stock"], row["reorder_point"], row["backorder_limit"], row["policy_version"])
+        (row["safety_stock"], row["reorder_point"], row["backorder_limit"], row["version"])
         for row in rows
     ]
-    assert policies == [(3, None, 2, 2), (0, None, 0, 0)]
+    assert policies == [(3, None, 2, 3), (0, None, 0, 1)]
     assert [row["on_hand"] for row in rows] == [10, 10]
 
 
-async def test_a_policy_is_no_movement(service: Service) -> None:
+async def test_a_policy_is_a_movement_of_nothing_that_explains_what_is_available(
+    service: Service,
+) -> None:
+    await book(service, ("P001", "main", 10))
     await set_policy(service, {"safety_stock": 3})
 
-    assert await rows_of(service.database, "SELECT seq FROM movement") == []
+    (*_, last) = await rows_of(service.database, "SELECT * FROM movement ORDER BY seq")
+    deltas = [last[f"d_{name}"] for name in ("on_hand", "reserved", "committed", "incoming")]
+    assert (last["type"], last["level_version"], last["actor"]) == ("policy", 2, "test")
+    assert (deltas, last["on_hand"], last["available"]) == ([0, 0, 0, 0], 10, 7)
+    assert len(await assert_sound(service.database)) == 2
+
+
+async def test_the_past_keeps_the_safety_stock_it_had(service: Service) -> None:
+    await book(service, ("P001", "main", 10))
+    await set_policy(service, {"safety_stock": 3})
+
+    async with service.database.reader() as session:
+        levels = list((await levels_of(session, [key()])).values())
+        past = [(await as_of(session, levels, seq))[0].available for seq in (1, 2)]
+
+    assert past == [10, 7]
+
+
+async def test_a_policy_that_is_so_already_leaves_no_trace(service: Service) -> None:
+    first = await set_policy(service, {"safety_stock": 3})
+
+    again = await set_policy(service, {"safety_stock": 3})
+
+    assert again == first
+    assert len(await rows_of(service.database, "SELECT seq FROM movement")) == 1
+
+
+async def test_the_policy_of_what_is_archived_stays(service: Service) -> None:
+    await set_item_status(service, "P002", "archived")
+    await set_location_status(service, "store-1", "archived")
+
+    of_item = await set_policy(service, {"safety_stock": 3}, key("P002"))
+    at_location = await set_policy(service, {"safety_stock": 3}, key("P001", "store-1"))
+
+    assert of_item.refused is Code.ITEM_ARCHIVED
+    assert at_location.refused is Code.LOCATION_ARCHIVED
 
 
 @pytest.mark.parametrize(
@@ -234,13 +273,6 @@ async def test_there_is_no_policy_for_what_is_unknown(
     assert await rows_of(service.database, "SELECT * FROM level") == []
 
 
-async def change(service: Service, tags: frozenset[str]) -> Outcome:
-    async def work(session: Session, now: Instant) -> Outcome:
-        return await change_policy(session, key(), {"safety_stock": 1}, if_match=tags)
-
-    return await service.transact(work, actor="test")
-
-
 async def test_a_policy_is_changed_only_if_the_level_is_as_the_caller_saw_it(
     service: Service,
 ) -> None:
@@ -248,18 +280,14 @@ async def test_a_policy_is_changed_only_if_the_level_is_as_the_caller_saw_it(
     assert seen is not None
     await book(service, ("P001", "main", 1))
 
-    stale = await change(service, frozenset({seen}))
+    stale = await set_policy(service, {"safety_stock": 1}, tags=frozenset({seen}))
     current: str = orjson.loads(stale.answer)["current_etag"]
-    accepted = await change(service, frozenset({"other", current}))
+    accepted = await set_policy(service, {"safety_stock": 1}, tags=frozenset({"other", current}))
 
     assert stale.refused is Code.VERSION_MISMATCH
     assert accepted.refused is None
     assert accepted.etag not in {seen, current}
 
 
-def test_an_etag_changes_with_the_stock_and_with_the_policy() -> None:
-    one = level(5)
-
-    tags = {etag_of(one), etag_of(one._replace(version=2)), etag_of(one._replace(policy_version=1))}
-
-    assert len(tags) == 3
+def test_an_etag_is_the_version() -> None:
+    assert etag_of(level(5, version=2)) == "2"

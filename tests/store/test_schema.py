@@ -102,7 +102,7 @@ OPERATION = (
     "INSERT INTO operation VALUES"
     " ('op', 1, 'a', NULL, 'adjust', 'atomic', 'sale', NULL, NULL, 1, 1, 1, 1, 0)"
 )
-LEVEL = "INSERT INTO level VALUES ('P001', 'main', 5, 0, 0, 0, 1, 1, 0, 0, NULL, NULL, 0)"
+LEVEL = "INSERT INTO level VALUES ('P001', 'main', 5, 0, 0, 0, 1, 1, 0, 0, NULL, NULL)"
 
 
 @pytest.mark.parametrize("table", ["movement", "operation"])

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Query
 from starlette.responses import Response
 
+from inventory_api.clock import new_id
 from inventory_api.domain.catalog import show_level
 from inventory_api.domain.commands import Command, Line, Mode
 from inventory_api.domain.outcome import Outcome
@@ -14,7 +15,14 @@ from inventory_api.domain.types import SKU, Instant, Level, LocationCode
 from inventory_api.store.availability import Stock, stock_of
 from inventory_api.store.catalog import find_item, find_location
 from inventory_api.store.database import Session
-from inventory_api.store.levels import as_of, change_policy, etag_of, list_levels, matches
+from inventory_api.store.levels import (
+    Author,
+    as_of,
+    change_policy,
+    etag_of,
+    list_levels,
+    matches,
+)
 from inventory_api.store.snapshot import levels_of
 from inventory_api.web.answers import answered, etag, key_of, require_locations
 from inventory_api.web.call import Call
@@ -216,7 +224,13 @@ async def get_level(
     "/v1/stock/{sku}/{location}",
     needs="write",
     answer=LevelShown,
-    errors=(Code.UNKNOWN_SKU, Code.UNKNOWN_LOCATION, Code.VERSION_MISMATCH),
+    errors=(
+        Code.UNKNOWN_SKU,
+        Code.UNKNOWN_LOCATION,
+        Code.ITEM_ARCHIVED,
+        Code.LOCATION_ARCHIVED,
+        Code.VERSION_MISMATCH,
+    ),
     if_match=True,
     example={"safety_stock": 5, "reorder_point": 20, "reorder_to": 100},
 )
@@ -228,9 +242,14 @@ async def change_a_policy(
         raise invalid("body", "must name at least one field", "必须至少包含一个字段")
     require_locations(call, (location,))
 
-    async def work(session: Session, _: Instant) -> Outcome:
+    author = Author(call.principal.id, new_id(), call.key)
+
+    async def work(session: Session, now: Instant) -> Outcome:
         key = (SKU(sku), LocationCode(location))
-        return await change_policy(session, key, dict(body), if_match=call.if_match)
+        changes = dict(body)
+        return await change_policy(
+            session, key, changes, if_match=call.if_match, by=author, now=now
+        )
 
     outcome = await call.service.transact(work, actor=call.principal.id, key=key_of(call, body))
     return answered(outcome)
