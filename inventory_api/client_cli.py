@@ -118,7 +118,7 @@ def export_file(
         with part.open("wb") as target, _progress() as progress:
             lines = _export(path, _credentials(key_file), target, progress, wanted)
         os.replace(part, file)
-    except TransferError as error:
+    except (TransferError, OSError) as error:
         _end(str(error))
     finally:
         part.unlink(missing_ok=True)

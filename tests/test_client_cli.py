@@ -162,7 +162,7 @@ def test_a_key_comes_from_a_file_or_the_environment_and_never_as_an_argument(
     tmp_path: Path,
 ) -> None:
     with ServerProcess(tmp_path) as server:
-        body = {"name": "reader", "scopes": ["read"]}
+        body = {"name": "owner", "scopes": ["admin"]}
         key = httpx.post(f"{server.url}/v1/api-keys", json=body).json()["key"]
         key_file = file_of(tmp_path, "key", f"{key}\n")
         command = ("export", "levels", tmp_path / "out.csv", "--url", server.url)

@@ -57,6 +57,7 @@ def shortage(level: Level, requested: int, *, is_fact: bool) -> Rejection:
         takeable = min(takeable, level.available + level.backorder_limit)
     facts = {
         "requested": requested,
+        "on_hand": level.on_hand,
         "available": level.available,
         "shortage": requested - max(takeable, 0),
         "elsewhere": [],

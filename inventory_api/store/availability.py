@@ -77,12 +77,17 @@ def _sees(locations: frozenset[str] | None, location: str) -> bool:
 
 def _result(line: Fields, name: str, levels: Sequence[Level]) -> Line:
     requested = line.get("quantity", 1)
+    if line.get("location") is None:
+        # What one location lacks is not taken from what another can sell.
+        available = sum(max(0, level.available) for level in levels)
+    else:
+        available = sum(level.available for level in levels)
     return {
         "sku": line["sku"],
         "location": line.get("location"),
         "name": name,
         "on_hand": sum(level.on_hand for level in levels),
-        "available": sum(level.available for level in levels),
+        "available": available,
         "requested": requested,
         "sufficient": _suffices(levels, requested),
     }

@@ -85,6 +85,11 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The document; `Problem` is described once."""
         document = super().openapi()
+        for operation in (one for path in document["paths"].values() for one in path.values()):
+            for parameter in operation.get("parameters", ()):
+                # The docs page fills in a parameter's own example, not its schema's.
+                if examples := parameter["schema"].pop("examples", None):
+                    parameter["example"] = examples[0]
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = PROBLEM_SCHEMA
         return document

@@ -93,15 +93,17 @@ class Call(Request):
         if int(self.fields.get(b"content-length", b"0")) > limit:
             raise _too_large(limit)
         body = bytearray()
-        while True:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            body += message.get("body", b"")
-            if len(body) > limit:
-                raise _too_large(limit)
-            if not message.get("more_body", False):
-                return bytes(body)
+        # Nothing is decided yet: a client that sends half of it must not keep a process alive.
+        with self.edge.streams.cuttable():
+            while True:
+                message = await self.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    raise _too_large(limit)
+                if not message.get("more_body", False):
+                    return bytes(body)
 
 
 def credential(fields: Fields) -> bytes | None:

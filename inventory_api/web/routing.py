@@ -5,6 +5,7 @@ authenticate, read and check parameters and body, call the endpoint, send its an
 """
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Required, TypedDict, TypeVar, Unpack
 
@@ -34,6 +35,7 @@ from inventory_api.web.strict_json import MalformedJSON, parse
 
 Needs = AccessScope | Literal["public"]
 NEEDS = frozenset(("read", "write", "admin", "public"))
+_CHARSET = re.compile(rb"charset\s*=\s*\"?([^\s;\"]*)")
 E = TypeVar("E", bound=Endpoint)
 
 
@@ -223,15 +225,18 @@ class Route(APIRoute):
         try:
             return reader.validate_python(parse(body), strict=True, extra="forbid")
         except MalformedJSON as error:
-            facts = {"reason": error.reason, "position": error.position}
+            facts = {"reason": error.reason, "position": error.position, "field": error.field}
             raise Problem(HTTPCode.MALFORMED_JSON, facts) from error
         except ValidationError as error:
             raise from_pydantic(error) from error
 
     def _check_media_type(self, call: Call) -> None:
-        content_type = call.fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        content_type, _, parameters = call.fields.get(b"content-type", b"").lower().partition(b";")
+        content_type = content_type.strip()
         encoding = call.fields.get(b"content-encoding", b"identity").strip().lower()
-        if content_type not in self._consumes or encoding != b"identity":
+        charset = _CHARSET.search(parameters)
+        is_utf8 = charset is None or charset[1] in (b"utf-8", b"utf8", b"us-ascii")
+        if content_type not in self._consumes or encoding != b"identity" or not is_utf8:
             accepted = [media_type.decode() for media_type in self._consumes]
             raise Problem(
                 HTTPCode.UNSUPPORTED_MEDIA_TYPE,

@@ -45,9 +45,20 @@ class OpenStreams:
         """
         if self._open[caller] >= self._limit:
             raise Overloaded
+        self._open[caller] += 1
+        try:
+            with self.cuttable():
+                yield
+        finally:
+            self._open[caller] -= 1
+            if not self._open[caller]:
+                del self._open[caller]
+
+    @contextmanager
+    def cuttable(self) -> Iterator[None]:
+        """The current task waits for a client while inside; raises `Draining` when it is cut."""
         task = asyncio.current_task()
         assert task is not None
-        self._open[caller] += 1
         self._tasks.add(task)
         try:
             yield
@@ -58,9 +69,6 @@ class OpenStreams:
             raise Draining from None
         finally:
             self._tasks.discard(task)
-            self._open[caller] -= 1
-            if not self._open[caller]:
-                del self._open[caller]
 
     def cut(self) -> None:
         """Break all that are open: a client that takes its time must not keep a process alive."""

@@ -2,9 +2,10 @@
 
 import json
 import math
-from typing import NoReturn
+from collections import Counter
 
 DEPTH_MAX = 32
+DIGITS_MAX = 400
 _BRACKETS = bytes.maketrans(b"{[}]", b"(())")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{[}]"))
 
@@ -15,30 +16,31 @@ class MalformedJSON(Exception):
     Attributes:
         reason: one word for what is wrong; never a part of the body.
         position: of the offending character, if the parser knows it.
+        field: the name that is at fault, if one is.
     """
 
-    def __init__(self, reason: str, position: int | None = None) -> None:
+    def __init__(self, reason: str, position: int | None = None, field: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.position = position
+        self.field = field
 
 
 def parse(body: bytes) -> object:
-    """The value of a body: UTF-8, no duplicate names, no NaN, at most `DEPTH_MAX` levels deep.
+    """The value of a body: UTF-8, no duplicate names, at most `DEPTH_MAX` levels deep.
 
-    Lone surrogates pass: they are for the fields' own validation, which can name the field.
+    Lone surrogates, NaN and endless numbers pass (as infinity): no field takes them, and the
+    field's own validation can name it.
 
     Raises:
         MalformedJSON: with one word for the reason.
     """
     try:
-        value: object = _DECODER.decode(body.decode())
+        value = _decode(body.decode())
     except UnicodeDecodeError as error:
         raise MalformedJSON("not_utf8", error.start) from error
     except json.JSONDecodeError as error:
         raise MalformedJSON("syntax", error.pos) from error
-    except ValueError as error:  # int() refuses more than 4,300 digits
-        raise MalformedJSON("number_too_long") from error
     except RecursionError as error:
         raise MalformedJSON("too_deep") from error
     if _may_be_deep(body) and _depth(value) > DEPTH_MAX:
@@ -46,25 +48,29 @@ def parse(body: bytes) -> object:
     return value
 
 
+def _decode(text: str) -> object:
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # int() refuses more than 4,300 digits
+        return _PATIENT_DECODER.decode(text)
+
+
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise MalformedJSON("duplicate_name")
+        counts = Counter(name for name, _ in pairs)
+        raise MalformedJSON("duplicate_name", field=counts.most_common(1)[0][0])
     return members
 
 
-def _float(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise MalformedJSON("number_out_of_range")
-    return number
+def _whole(text: str) -> float:
+    return int(text) if len(text) <= DIGITS_MAX else math.inf
 
 
-def _constant(_: str) -> NoReturn:
-    raise MalformedJSON("not_a_number")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+_PATIENT_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_whole)
 
 
 def _may_be_deep(body: bytes) -> bool:

@@ -59,6 +59,23 @@ async def test_a_second_signal_ends_the_process_at_once_and_loses_nothing_acknow
     await audit(server, history)
 
 
+async def test_half_a_body_keeps_no_process_alive_and_is_answered_as_refused(
+    server: ServerProcess,
+) -> None:
+    async with Connection(server.port) as half:
+        body = b'{"lines":[{"sku":"P001","delta":-1}]}'
+        await half.send(request_bytes("POST", "/v1/stock/adjust", body)[:-1])
+        # A whole request behind it: when that is answered the half one is being waited for.
+        async with Connection(server.port) as other:
+            assert (await other.request("GET", "/livez")).status == 200
+
+        stopped = await asyncio.to_thread(server.terminate)
+        status, _ = await half.head()
+
+    assert (stopped.code, status) == (0, 503)
+    assert stopped.seconds < STOP_WITHIN_S / 2
+
+
 async def test_while_it_ends_accepted_changes_are_answered_and_others_refused(
     server: ServerProcess,
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_shortage_tells_requested_available_and_missing_units() -> None:
 
     assert refusal.facts == {
         "requested": 9,
+        "on_hand": 10,
         "available": 4,
         "shortage": 5,
         "elsewhere": [],

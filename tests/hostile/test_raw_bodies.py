@@ -115,6 +115,8 @@ MALFORMED = {
     "duplicate-escaped": b'{"lines":[{"sku":"a","\\u0073ku":"P001"}]}',
 }
 
+NUMBERS = [body for label, body in MALFORMED.items() if label.startswith("million")]
+
 
 @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
 def test_a_body_that_is_not_one_document_of_json_is_refused(
@@ -122,9 +124,9 @@ def test_a_body_that_is_not_one_document_of_json_is_refused(
 ) -> None:
     answer = post(server, "/v1/stock/check", body)
 
-    # A number is JSON, however long its fraction is; it is no object.
+    # A number is JSON, however long it is; it is no object.
     assert (answer.status, answer.code) in ((400, "malformed_json"), (422, "validation_error"))
-    assert (answer.status == 422) == (body == MALFORMED["million-zeros"])
+    assert (answer.status == 422) == (body in NUMBERS)
 
 
 def test_a_body_with_100000_wrong_fields_names_the_first_hundred(server: ServerProcess) -> None:

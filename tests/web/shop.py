@@ -29,6 +29,13 @@ class Shop:
     http: httpx.AsyncClient
     clock: SettableClock
 
+    async def make_key(self, **body: JSON) -> dict[str, str]:
+        """The header of a new key, made by the owner's, which is the first."""
+        first = await self.http.post("/v1/api-keys", json={"name": "owner", "scopes": ["admin"]})
+        owner = {"Authorization": f"Bearer {first.json()['key']}"}
+        made = await self.http.post("/v1/api-keys", json={"name": "till", **body}, headers=owner)
+        return {"Authorization": f"Bearer {made.json()['key']}"}
+
     async def get(self, path: str, **query: str | int) -> JSON:
         """The body of a read that succeeds."""
         answer = await self.http.get(path, params=query)

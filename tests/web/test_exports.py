@@ -178,9 +178,7 @@ async def test_levels_and_movements_can_be_chosen_by_location(shop: Shop) -> Non
 @pytest.mark.parametrize("what", ["levels", "movements"])
 async def test_a_key_for_one_location_gets_only_that_one(shop: Shop, what: str) -> None:
     await shop.transfer({"sku": "P001", "to": "store-1", "quantity": 5})
-    body = {"name": "till", "scopes": ["read"], "locations": ["store-1"]}
-    key = (await shop.http.post("/v1/api-keys", json=body)).json()["key"]
-    header = {"Authorization": f"Bearer {key}"}
+    header = await shop.make_key(scopes=["read"], locations=["store-1"])
 
     own = await shop.http.get(f"/v1/export/{what}", headers=header)
     other = await shop.http.get(f"/v1/export/{what}", headers=header, params={"location": "main"})

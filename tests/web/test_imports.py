@@ -249,7 +249,7 @@ async def test_ndjson_is_as_strict_as_any_body(shop: Shop, kind: str, value: str
     assert await shop.head() == before
 
 
-@pytest.mark.parametrize("line", ["nope", '{"sku":"P001","sku":"P001"}', '{"a":NaN}', "[]", "1"])
+@pytest.mark.parametrize("line", ["nope", '{"sku":"P001","sku":"P001"}', "[]", "1"])
 async def test_a_line_that_is_no_object_is_one_bad_row(shop: Shop, line: str) -> None:
     good = '{"sku":"P001","delta":1}'
 
@@ -463,9 +463,7 @@ async def test_a_row_longer_than_accepted_is_one_bad_row(demo_file: Path, tmp_pa
 
 
 async def test_a_key_for_one_location_changes_only_that_one(shop: Shop) -> None:
-    body = {"name": "till", "scopes": ["write"], "locations": ["store-1"]}
-    key = (await shop.http.post("/v1/api-keys", json=body)).json()["key"]
-    headers = {**CSV, "Authorization": f"Bearer {key}"}
+    headers = {**CSV, **await shop.make_key(scopes=["write"], locations=["store-1"])}
     text = "sku,location,delta\nP001,store-1,5\nP001,main,5\nP001,,5\nP001,store-1,-9\n"
 
     answer = await shop.http.post("/v1/import/adjustments", content=text, headers=headers)

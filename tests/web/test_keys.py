@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import httpx
+import pytest
 
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.types import Instant
 from inventory_api.store.database import Session
-from tests.web.shop import Shop, foreign_lock, http_client, open_demo, problem
+from tests.web.shop import JSON, Shop, foreign_lock, http_client, open_demo, problem, wrong_fields
 
 ADMIN = {"name": "first", "scopes": ["admin"]}
 
@@ -20,6 +21,22 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"scopes": ["write"]},
+        {"scopes": ["read"], "locations": ["main"]},
+        {"scopes": ["admin"], "expires_at": "2030-01-01T00:00:00Z"},
+    ],
+    ids=["write", "limited", "expiring"],
+)
+async def test_the_first_key_must_be_one_that_can_make_the_next(shop: Shop, body: JSON) -> None:
+    answer = await shop.http.post("/v1/api-keys", json={"name": "first", **body})
+
+    assert wrong_fields(answer) == ["scopes"]
+    assert (await shop.http.get("/v1/stock/P001")).status_code == 200, "nobody is locked out"
+
+
 async def test_a_new_key_is_shown_whole_this_once(shop: Shop) -> None:
     body = {
         "name": "till 3",
@@ -28,7 +45,8 @@ async def test_a_new_key_is_shown_whole_this_once(shop: Shop) -> None:
         "expires_at": "2030-01-01T00:00:00Z",
     }
 
-    answer = await shop.http.post("/v1/api-keys", json=body)
+    admin = (await shop.http.post("/v1/api-keys", json=ADMIN)).json()["key"]
+    answer = await shop.http.post("/v1/api-keys", json=body, headers=bearer(admin))
 
     assert answer.status_code == 201
     shown = answer.json()

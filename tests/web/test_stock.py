@@ -116,6 +116,7 @@ async def test_a_shortage_tells_what_is_missing_and_where_else_it_is(shop: Shop)
             "error": {
                 "code": "insufficient_stock",
                 "requested": 31,
+                "on_hand": 30,
                 "available": 30,
                 "shortage": 1,
                 "elsewhere": [{"location": "store-1", "available": 20}],

@@ -45,9 +45,8 @@ async def test_each_finding_is_a_line_with_its_place(shop: Shop, tmp_path: Path)
 
 
 async def test_a_key_for_some_locations_can_not_ask_for_the_whole(shop: Shop) -> None:
-    body = {"name": "till", "scopes": ["read"], "locations": ["store-1"]}
-    key = (await shop.http.post("/v1/api-keys", json=body)).json()["key"]
+    header = await shop.make_key(scopes=["read"], locations=["store-1"])
 
-    answer = await shop.http.get("/v1/verify", headers={"Authorization": f"Bearer {key}"})
+    answer = await shop.http.get("/v1/verify", headers=header)
 
     assert problem(answer, 403)["code"] == "forbidden"

@@ -40,19 +40,23 @@ router = Router("API keys")
     needs="admin",
     answer=NewKeyAnswer,
     status=201,
-    example={"name": "till 3", "scopes": ["write"], "locations": ["main"]},
+    example={"name": "owner", "scopes": ["admin"]},
 )
 async def create_an_api_key(call: Call, body: KeyBody) -> Response | Problem:
     """Make an API key.
 
     `key` is shown in this answer and never again: not in lists, and not to a retry with the same
-    Idempotency-Key, which gets null. The first key closes a service that was open on loopback.
+    Idempotency-Key, which gets null. The first key closes a service that was open on loopback, so
+    it must be an admin's that does not expire: nobody else could make the next.
     """
     key_id, secret = new_id(), new_secret()
     locations = body.get("locations")
     if locations is not None and "admin" in body["scopes"]:
         message = "must be left out: who makes keys is limited by nothing"
         raise invalid("locations", message, "管理员密钥不能限制位置")
+    if call.service.keyring.is_empty and ("admin" not in body["scopes"] or body.get("expires_at")):
+        message = "the first key must be an admin's that does not expire"
+        raise invalid("scopes", message, "第一个密钥必须是不过期的管理员密钥")
     made: list[APIKey] = []
 
     async def work(session: Session, now: Instant) -> Outcome:

@@ -27,6 +27,7 @@ from inventory_api.web.schemas import LocationBody, LocationChange, LocationPath
 from inventory_api.web.shapes import LocationAnswer, LocationList
 
 router = Router("Locations")
+SELLING_KINDS = ("warehouse", "store")
 
 
 @router.post(
@@ -38,15 +39,19 @@ router = Router("Locations")
     example={"code": "store-1", "name": "Store 1", "kind": "store", "sellable": True},
 )
 async def create_a_location(call: Call, body: LocationBody) -> Response | Problem:
-    """Add a location; a warehouse that sells, unless said otherwise."""
+    """Add a location: a warehouse, unless said otherwise.
+
+    Warehouses and stores sell unless said otherwise; suppliers and goods in transit do not.
+    """
     require_locations(call, (body["code"],))
+    kind = body.get("kind", "warehouse")
 
     async def work(session: Session, now: Instant) -> Outcome:
         location = Location(
             code=body["code"],
             name=body.get("name", body["code"]),
-            kind=body.get("kind", "warehouse"),
-            sellable=int(body.get("sellable", True)),
+            kind=kind,
+            sellable=int(body.get("sellable", kind in SELLING_KINDS)),
             priority=body.get("priority", 0),
             status="active",
             version=1,
