@@ -119,6 +119,7 @@ def test_the_answer_shows_each_line_with_its_number_and_its_level() -> None:
             "error": {
                 "code": "insufficient_stock",
                 "requested": 99,
+                "on_hand": 8,
                 "available": 6,
                 "shortage": 93,
                 "elsewhere": [],
