@@ -140,7 +140,7 @@ def _heading(number: int, *, is_opening: bool) -> _Heading:
 def _levels(versions: list[int], last_seqs: list[int]) -> Iterator[Row]:
     for item, (version, seq) in enumerate(zip(versions, last_seqs, strict=True)):
         on_hand = OPENING_UNITS + 1 - version
-        yield (sku_of(item + 1), LOCATION, on_hand, 0, 0, 0, version, seq, 0, 0, None, None)
+        yield (sku_of(item + 1), LOCATION, on_hand, 0, 0, 0, version, seq, 0, 0, None, None, None)
 
 
 def _insert(

@@ -18,6 +18,7 @@ from inventory_api.settings import Settings
 from inventory_api.store.catalog import create_item, create_location, find_location, list_items
 from inventory_api.store.database import Database, DatabaseOptions, Session
 from inventory_api.store.keys import PREFIX, all_keys, create_key, digest_of
+from inventory_api.store.ledger import read_head
 from inventory_api.telemetry import Metrics, get_logger
 from inventory_api.web.application import Application
 from inventory_api.web.auth import Authenticator
@@ -32,10 +33,12 @@ from inventory_api.web.routes import (
     keys,
     locations,
     movements,
+    reservations,
     stock,
     verify,
 )
 from inventory_api.web.streams import OpenStreams
+from inventory_api.workers.expiry import sweep
 from inventory_api.workers.housekeeping import keep_house
 
 logger = get_logger(__name__)
@@ -44,6 +47,7 @@ logger = get_logger(__name__)
 ROUTERS = (
     movements.router,
     stock.router,
+    reservations.router,
     items.router,
     locations.router,
     exports.router,
@@ -71,6 +75,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 TAGS = (
     ("Stock", "How much can be sold, and every way to change it."),
     ("Ledger", "Every movement in order, and what makes up a number."),
+    ("Reservations", "Exact holds, from the cart to the shipment."),
     ("Items", "The catalogue: what is stocked."),
     ("Locations", "Where it is."),
     ("Bulk", "Exports and imports of any size, and the proof that the books balance."),
@@ -85,9 +90,15 @@ class NoKeyError(RuntimeError):
 
 @asynccontextmanager
 async def open_service(
-    settings: Settings, *, now: Callable[[], Instant] = clock.now
+    settings: Settings,
+    *,
+    now: Callable[[], Instant] = clock.now,
+    steady: Callable[[], Instant] | None = None,
 ) -> AsyncIterator[Service]:
     """The running service, without HTTP; leaving it answers what was accepted and closes the file.
+
+    `now` is the time of the day, which may jump; `steady` the clock that holds live by: left out,
+    one that does not jump if `now` is the system's, else `now`.
 
     Raises:
         AlreadyServed, SchemaOutdated, DatabaseDamaged: it can't be opened.
@@ -105,10 +116,20 @@ async def open_service(
         queue_commands_max=settings.queue_commands_max,
         batch_commands_max=settings.batch_commands_max,
         batch_lines_max=settings.batch_lines_max,
+        expiries_max=settings.expiries_max,
     )
     async with Database(options) as database:
+        if steady is None:
+            async with database.reader() as session:
+                head = await read_head(session)
+            steady = clock.SteadyClock(head.recorded_at) if now is clock.now else now
         committer = Committer(
-            database, clock=now, new_id=clock.new_id, metrics=metrics, limits=limits
+            database,
+            clock=now,
+            steady_clock=steady,
+            new_id=clock.new_id,
+            metrics=metrics,
+            limits=limits,
         )
         keyring = Keyring(clock=now, is_open=settings.host in LOOPBACK)
         service = Service(
@@ -118,6 +139,7 @@ async def open_service(
             keyring=keyring,
             metrics=metrics,
             clock=now,
+            steady_clock=steady,
         )
         async with _running(service):
             await _prepare(service)
@@ -184,6 +206,7 @@ async def _running(service: Service) -> AsyncIterator[None]:
         _start(service.level_reads.run(), "level_reads"),
         _start(service.item_reads.run(), "item_reads"),
         _start(keep_house(service), "housekeeping"),
+        _start(sweep(service), "expiry_sweep"),
     ]
     try:
         yield

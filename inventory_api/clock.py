@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 
 from inventory_api.domain.types import Instant
 
@@ -9,6 +10,33 @@ from inventory_api.domain.types import Instant
 def now() -> Instant:
     """Microseconds since 1970 UTC, by the system's clock."""
     return Instant(time.time_ns() // 1_000)
+
+
+def _ticks() -> int:
+    """Nanoseconds that only ever pass, sleep of the machine included where the system tells."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class SteadyClock:
+    """Microseconds since 1970 UTC as they pass, whatever happens to the system's clock.
+
+    It is set once, by the system's clock, and never to a time before `at_least`: what was
+    recorded last. A clock that is set back while the service runs, or while it is down, gives no
+    hold more life than that; one that is set forward ends nothing while the service runs.
+    """
+
+    def __init__(
+        self,
+        at_least: Instant = Instant(0),  # noqa: B008 - an integer
+        *,
+        wall: Callable[[], Instant] = now,
+        ticks: Callable[[], int] = _ticks,
+    ) -> None:
+        self._ticks = ticks
+        self._start = max(wall(), at_least) * 1_000 - ticks()
+
+    def __call__(self) -> Instant:
+        return Instant((self._start + self._ticks()) // 1_000)
 
 
 def new_id() -> str:

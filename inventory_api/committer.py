@@ -13,13 +13,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import orjson
 
-from inventory_api.domain.commands import Command
-from inventory_api.domain.decide import Refused, Snapshot, decide
-from inventory_api.domain.ledger import Decided, answer, refusal, write
+from inventory_api.batch import Asking, Moment, run_batch
+from inventory_api.domain.decide import Refused
+from inventory_api.domain.judge import Asked
+from inventory_api.domain.ledger import Decided, answer, refusal
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import Instant
@@ -32,12 +33,9 @@ from inventory_api.domain.unavailable import (
     StorageFull,
     Unavailable,
 )
-from inventory_api.store import changes
 from inventory_api.store.database import Database, Session
-from inventory_api.store.elsewhere import explain_shortages
 from inventory_api.store.faults import fault_of
 from inventory_api.store.idempotency import Caller, Remembered, remember, remembered
-from inventory_api.store.snapshot import take_snapshot
 from inventory_api.telemetry import Metrics, get_logger
 
 logger = get_logger(__name__)
@@ -53,13 +51,14 @@ class Limits:
     queue_commands_max: int = 10_000
     batch_commands_max: int = 256
     batch_lines_max: int = 10_000
+    expiries_max: int = 100
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
     """One request in the queue; `claimed` once the task has taken it."""
 
-    what: Command | Work
+    what: Asked | Work
     actor: str
     key: IdempotencyKey | None
     future: asyncio.Future[Outcome] = field(repr=False)
@@ -70,7 +69,7 @@ class Entry:
     @property
     def caller(self) -> Caller | None:
         """Under which name an outcome is remembered; a dry run has none to remember."""
-        if self.key is None or (isinstance(self.what, Command) and self.what.dry_run):
+        if self.key is None or (not callable(self.what) and self.what.dry_run):
             return None
         return (self.actor, self.key.key)
 
@@ -80,6 +79,7 @@ class Committer:
 
     Args:
         clock: microseconds since 1970; may jump, the ledger's time does not run back.
+        steady_clock: the same, but it never jumps: holds live by it.
         new_id: makes time-ordered identities.
     """
 
@@ -88,12 +88,14 @@ class Committer:
         database: Database,
         *,
         clock: Callable[[], Instant],
+        steady_clock: Callable[[], Instant],
         new_id: Callable[[], str],
         metrics: Metrics,
         limits: Limits,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._steady_clock = steady_clock
         self._new_id = new_id
         self._metrics = metrics
         self._limits = limits
@@ -104,7 +106,7 @@ class Committer:
         metrics.queue_depth.set_function(lambda: len(self._queue))
 
     async def submit(
-        self, command: Command, *, actor: str, key: IdempotencyKey | None = None, deadline_s: float
+        self, command: Asked, *, actor: str, key: IdempotencyKey | None = None, deadline_s: float
     ) -> Outcome:
         """Have a command decided and committed.
 
@@ -157,7 +159,7 @@ class Committer:
 
     async def _enter(
         self,
-        what: Command | Work,
+        what: Asked | Work,
         actor: str,
         key: IdempotencyKey | None,
         deadline_s: float,
@@ -187,7 +189,7 @@ class Committer:
             if entry.future.done():
                 self._queue.popleft()
                 continue
-            size = len(entry.what.lines) if isinstance(entry.what, Command) else 0
+            size = 0 if callable(entry.what) else max(1, len(entry.what.lines))
             if batch and (not size or lines + size > self._limits.batch_lines_max):
                 break
             entry.claimed = True
@@ -218,10 +220,20 @@ class Committer:
         else:
             self._metrics.batch_commands.observe(len(batch))
             self._metrics.commit_seconds.observe(time.perf_counter() - started)
+            self._put_back(batch, outcomes)
             for entry, outcome in zip(batch, outcomes, strict=True):
+                if outcome is None:
+                    continue
                 if entry.after_commit is not None and outcome.refused is None:
                     entry.after_commit(outcome)
                 _resolve(entry.future, outcome)
+
+    def _put_back(self, batch: Sequence[Entry], outcomes: Sequence[Outcome | None]) -> None:
+        """More was due on their levels than one batch expires: they come again, before others."""
+        for entry, outcome in zip(reversed(batch), reversed(outcomes), strict=True):
+            if outcome is None:
+                entry.claimed = False
+                self._queue.appendleft(entry)
 
     async def _isolate(self, batch: Sequence[Entry], error: Exception) -> None:
         """Find the guilty one: each entry again alone, unless it was alone already."""
@@ -235,8 +247,8 @@ class Committer:
             else:
                 await self._commit([entry])
 
-    async def _attempt(self, batch: Sequence[Entry]) -> list[Outcome]:
-        """One transaction for the batch; the outcomes are in its order.
+    async def _attempt(self, batch: Sequence[Entry]) -> list[Outcome | None]:
+        """One transaction for the batch; the outcomes are in its order, None: it has to wait.
 
         Raises:
             Unavailable: the storage's fault; `OutcomeUnknown` if COMMIT itself failed.
@@ -260,13 +272,16 @@ class Committer:
             raise fault from error
         known |= {(row.actor, row.key): row for row in rows}
         by_entry = dict(zip(map(id, fresh), outcomes, strict=True))
-        return [by_entry.get(id(entry)) or _replay(entry, known) for entry in batch]
+        return [
+            by_entry[id(entry)] if id(entry) in by_entry else _replay(entry, known)
+            for entry in batch
+        ]
 
     async def _run(
         self, session: Session, entries: Sequence[Entry], now: Instant
-    ) -> tuple[list[Outcome], bool]:
+    ) -> tuple[list[Outcome | None], bool]:
         """The outcomes of the entries, and whether there is anything to commit."""
-        if entries and not isinstance(entries[0].what, Command):
+        if entries and callable(entries[0].what):
             outcome = await entries[0].what(session, now)
             if outcome.refused is None:
                 return [outcome], True
@@ -276,29 +291,20 @@ class Committer:
 
     async def _run_commands(
         self, session: Session, entries: Sequence[Entry], now: Instant
-    ) -> tuple[list[Outcome], bool]:
-        commands = [(entry, entry.what) for entry in entries if isinstance(entry.what, Command)]
-        if not commands:
+    ) -> tuple[list[Outcome | None], bool]:
+        asked = [
+            Asking(one.what, one.operation_id, one.actor, one.key and one.key.key)
+            for one in entries
+            if not callable(one.what)
+        ]
+        if not asked:
             return [], False
-        snapshot = await take_snapshot(session, [command for _, command in commands])
-        known = dict.fromkeys(snapshot.levels)
-        decided = [_decide(entry, command, snapshot) for entry, command in commands]
-        await explain_shortages(session, decided)
-        count = sum(len(one.decision.changes) for one in decided)
-        first_seq = 0
-        if count:
-            head = await changes.advance_head(session, count, now)
-            first_seq = head.seq - count + 1
-            pages = write(decided, first_seq=first_seq, recorded_at=head.recorded_at)
-            await changes.insert_movements(session, pages.movements)
-            await changes.insert_operations(session, pages.operations)
-            await changes.insert_levels(session, pages.opened(snapshot.levels, known))
-            await changes.update_levels(session, pages.balances(snapshot.levels, known))
-        outcomes = []
-        for one in decided:
-            outcomes.append(self._outcome(one, first_seq))
-            first_seq += len(one.decision.changes)
-        return outcomes, bool(count)
+        at = Moment(now=now, steady=self._steady_clock())
+        batch = await run_batch(
+            session, asked, at, due_max=self._limits.expiries_max, new_id=self._new_id
+        )
+        told = [None if one is None else self._outcome(*one) for one in batch.verdicts]
+        return told, batch.has_written
 
     def _outcome(self, one: Decided, first_seq: int) -> Outcome:
         for result in one.decision.results:
@@ -307,24 +313,16 @@ class Committer:
         if one.decision.refused:
             code, facts = refusal(one)
             return Outcome(orjson.dumps(facts), code)
-        return Outcome(orjson.dumps(answer(one, first_seq if one.decision.changes else 0)))
+        hold = one.decision.hold
+        etag = None if hold is None else str(hold.reservation.version)
+        told = answer(one, first_seq)
+        return Outcome(orjson.dumps(told), etag=etag)
 
     def _fail(self) -> None:
         """Stop writing: what the disk holds is known only after a restart."""
         self.is_open = False
         self.failed.set()
         self._arrival.set()
-
-
-def _decide(entry: Entry, command: Command, snapshot: Snapshot) -> Decided:
-    """A dry run is judged on a copy of the stock, and leaves no changes."""
-    if command.dry_run:
-        copy = replace(snapshot, levels=dict(snapshot.levels), line_ids=set(snapshot.line_ids))
-        decision = replace(decide(command, copy), changes=())
-    else:
-        decision = decide(command, snapshot)
-    key = None if entry.key is None else entry.key.key
-    return Decided(command, decision, entry.operation_id, entry.actor, key)
 
 
 def _fresh(batch: Sequence[Entry], known: dict[Caller, Remembered]) -> list[Entry]:
@@ -340,9 +338,9 @@ def _fresh(batch: Sequence[Entry], known: dict[Caller, Remembered]) -> list[Entr
     return fresh
 
 
-def _kept(entry: Entry, outcome: Outcome, now: Instant) -> Remembered | None:
-    """The row that makes a retry safe; None if nobody can retry by name."""
-    if entry.key is None or entry.caller is None:
+def _kept(entry: Entry, outcome: Outcome | None, now: Instant) -> Remembered | None:
+    """The row that makes a retry safe; None if nobody can retry by name, or nothing is told."""
+    if entry.key is None or entry.caller is None or outcome is None:
         return None
     refused = None if outcome.refused is None else outcome.refused.value
     return Remembered(
@@ -356,11 +354,12 @@ def _kept(entry: Entry, outcome: Outcome, now: Instant) -> Remembered | None:
     )
 
 
-def _replay(entry: Entry, known: dict[Caller, Remembered]) -> Outcome:
+def _replay(entry: Entry, known: dict[Caller, Remembered]) -> Outcome | None:
     """The outcome that the first request under the key had, if this is the same request."""
     assert entry.caller is not None
     assert entry.key is not None
-    row = known[entry.caller]
+    if (row := known.get(entry.caller)) is None:
+        return None  # the first one waits
     is_same = row.fingerprint == entry.key.fingerprint
     return row.outcome if is_same else Outcome(b"{}", Code.IDEMPOTENCY_MISMATCH)
 

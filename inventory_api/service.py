@@ -19,6 +19,7 @@ from inventory_api.domain.commands import (
     TransferLine,
     check,
 )
+from inventory_api.domain.judge import Asked
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import SKU, Instant, Key, Level, LocationCode
@@ -29,7 +30,7 @@ from inventory_api.shared_reads import SharedReads
 from inventory_api.store import availability
 from inventory_api.store.database import Database, Session
 from inventory_api.store.faults import fault_of
-from inventory_api.store.levels import list_levels
+from inventory_api.store.levels import list_levels, without_due, without_due_list
 from inventory_api.store.snapshot import levels_of
 from inventory_api.telemetry import Metrics, timed
 
@@ -75,6 +76,7 @@ class Service:
         keyring: Keyring,
         metrics: Metrics,
         clock: Callable[[], Instant],
+        steady_clock: Callable[[], Instant],
     ) -> None:
         self.settings = settings
         self.database = database
@@ -82,6 +84,7 @@ class Service:
         self.keyring = keyring
         self.metrics = metrics
         self.clock = clock
+        self.steady_clock = steady_clock
         # When a server began to stop, in seconds of the loop's clock: all that follows shares
         # one deadline.
         self.stopping_since: float | None = None
@@ -134,9 +137,9 @@ class Service:
 
     @timed("update")
     async def submit(
-        self, command: Command, *, actor: str, key: IdempotencyKey | None = None
+        self, command: Asked, *, actor: str, key: IdempotencyKey | None = None
     ) -> Outcome:
-        """A change of stock, with its deadline."""
+        """A change of stock or of a reservation, with its deadline."""
         return await self.committer.submit(
             command, actor=actor, key=key, deadline_s=self.settings.change_deadline_s
         )
@@ -203,7 +206,8 @@ class Service:
         while True:
             async with self.database.reader() as session:
                 page = await list_levels(session, after=after, limit=self.settings.export_page_rows)
-            for level in page:
+                live = await without_due_list(session, page, self.steady_clock())
+            for level in live:
                 yield show_level(level)
             if len(page) < self.settings.export_page_rows:
                 return
@@ -286,15 +290,16 @@ class Service:
         self, lines: Sequence[Fields], locations: frozenset[str] | None
     ) -> tuple[int, list[Answer]]:
         async with self._gates, self.database.reader() as session:
-            return await availability.check(session, lines, locations)
+            return await availability.check(session, lines, locations, self.steady_clock())
 
     async def _fetch_levels(self, keys: Collection[Key]) -> dict[Key, Level]:
         async with self.database.reader() as session:
-            return await levels_of(session, keys)
+            levels = await levels_of(session, keys)
+            return await without_due(session, levels, self.steady_clock())
 
     async def _fetch_items(self, skus: Collection[str]) -> dict[str, availability.Stock]:
         async with self.database.reader() as session:
-            return await availability.stock_of(session, skus)
+            return await availability.stock_of(session, skus, self.steady_clock())
 
 
 def _unless_failed(

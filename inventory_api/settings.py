@@ -67,6 +67,20 @@ class Settings(BaseSettings):
         2_000, description="rows removed per transaction; keeps it shorter than one busy batch"
     )
 
+    reservation_ttl_s: Positive = Field(
+        900, description="seconds a reservation lives that names no `ttl_s`"
+    )
+    reservation_ttl_max_s: Positive = Field(
+        30 * 24 * 3600, description="longest `ttl_s`; a hold that long is a promise: confirm it"
+    )
+    expiries_max: Positive = Field(
+        100,
+        description="reservations expired per transaction; so many are as quick as a busy batch",
+    )
+    expiry_sweep_s: Seconds = Field(
+        1.0, description="seconds between looks for holds that are over; reads never count those"
+    )
+
     queue_commands_max: Positive = Field(
         10_000, description="changes that may wait; more get 503 overloaded at once"
     )

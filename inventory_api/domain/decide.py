@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inventory_api.domain.commands import (
     FACT_REASONS,
@@ -14,6 +14,8 @@ from inventory_api.domain.commands import (
     TransferLine,
 )
 from inventory_api.domain.rejections import Code, Rejection
+from inventory_api.domain.reservation import Hold, Part, ReserveLine
+from inventory_api.domain.sourcing import Place
 from inventory_api.domain.stock import Change, guard, move
 from inventory_api.domain.types import SKU, Key, Level, LocationCode
 
@@ -29,12 +31,39 @@ class Snapshot:
         barred_items: unknown or archived items, with the code of the refusal.
         barred_locations: likewise.
         line_ids: identities of lines that the ledger knows.
+        holds: the reservations that the batch names, and those that it changed, by id.
+        places: active locations.
+        retimed: levels whose `next_expiry_at` has to be written although they may not move.
+        undecidable: levels with more due holds than were expired; who names one has to wait.
     """
 
     levels: dict[Key, Level] = field(default_factory=dict)
     barred_items: dict[SKU, Code] = field(default_factory=dict)
     barred_locations: dict[LocationCode, Code] = field(default_factory=dict)
     line_ids: set[str] = field(default_factory=set)
+    holds: dict[str, Hold] = field(default_factory=dict)
+    places: dict[LocationCode, Place] = field(default_factory=dict)
+    changed_holds: dict[str, Hold] = field(default_factory=dict)
+    undecidable: set[Key] = field(default_factory=set)
+    retimed: set[Key] = field(default_factory=set)
+
+    def open_hold(self, reference: str | None) -> Hold | None:
+        """The hold that a reference has; there is at most one that is active or confirmed."""
+        if reference is None:
+            return None
+        return next(
+            (
+                hold
+                for hold in self.holds.values()
+                if hold.reservation.reference == reference
+                and hold.reservation.status in ("active", "confirmed")
+            ),
+            None,
+        )
+
+    def keep(self, hold: Hold) -> None:
+        """Know a hold as it has become."""
+        self.holds[hold.reservation.id] = self.changed_holds[hold.reservation.id] = hold
 
 
 class Applied(NamedTuple):
@@ -51,10 +80,14 @@ class Duplicate(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A line that changes nothing, and why."""
+    """A line that changes nothing, and why.
 
-    line: Line
+    `place` is its index in the command if the results are not one for each line.
+    """
+
+    line: Line | ReserveLine | Part
     rejection: Rejection
+    place: int | None = None
 
 
 Result = Applied | Duplicate | Refused
@@ -65,12 +98,16 @@ class Decision:
     """One result per line of the command, in its order, and the changes to write.
 
     `refused` holds for the command as a whole: then nothing is written, and the lines that had no
-    fault of their own are `Applied` in judgement only.
+    fault of their own are `Applied` in judgement only. `rejection` is the whole command's; of a
+    reservation's command `hold` is what came of it, and `facts` are told with it.
     """
 
     results: Sequence[Result]
     changes: Sequence[Change]
     refused: bool = False
+    rejection: Rejection | None = None
+    hold: Hold | None = None
+    facts: dict[str, Any] = field(default_factory=dict)  # Any: JSON values
 
 
 def decide(command: Command, snapshot: Snapshot) -> Decision:
@@ -121,8 +158,8 @@ def _as_group(results: Sequence[Result], snapshot: Snapshot) -> Sequence[Result]
     ]
 
 
-def _is_known(line: Line, snapshot: Snapshot) -> bool:
-    return not isinstance(line, TransferLine) and line.line_id in snapshot.line_ids
+def _is_known(line: Line | ReserveLine | Part, snapshot: Snapshot) -> bool:
+    return isinstance(line, AdjustLine | SetLine) and line.line_id in snapshot.line_ids
 
 
 def _judge_together(lines: Sequence[Line], snapshot: Snapshot) -> list[Result]:

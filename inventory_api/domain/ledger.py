@@ -4,9 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from inventory_api.domain.commands import Command, Line, TransferLine
+from inventory_api.domain.commands import Line, TransferLine
 from inventory_api.domain.decide import Applied, Decision, Duplicate, Refused
+from inventory_api.domain.judge import Asked
 from inventory_api.domain.rejections import Code
+from inventory_api.domain.reservation import show_hold
 from inventory_api.domain.stock import Change
 from inventory_api.domain.types import (
     SKU,
@@ -18,8 +20,8 @@ from inventory_api.domain.types import (
 )
 
 Answer = dict[str, Any]  # Any: JSON values
-Balance = tuple[int, int, int, int, int, int, SKU, LocationCode]
-"""On hand, reserved, committed, incoming, version and seq of a level, and which one it is."""
+Balance = tuple[int, int, int, int, int, int, Instant | None, SKU, LocationCode]
+"""On hand, reserved, committed, incoming, version, seq and next expiry of a level, and which one."""
 MovementRow = tuple[int | str | None, ...]
 """The values of a `Movement`, plain: the driver takes twice as long over a named tuple."""
 
@@ -28,11 +30,17 @@ MovementRow = tuple[int | str | None, ...]
 class Decided:
     """A command, who asked, and what was decided; `key` is the idempotency key if there is one."""
 
-    command: Command
+    command: Asked
     decision: Decision
     operation_id: str
     actor: str
     key: str | None
+
+    @property
+    def reference(self) -> str | None:
+        """The outside document: the command's, or that of the reservation it is about."""
+        hold = self.decision.hold
+        return self.command.reference if hold is None else hold.reservation.reference
 
 
 @dataclass(slots=True)
@@ -51,7 +59,11 @@ class Pages:
     def balances(self, levels: Mapping[Key, Level], known: Collection[Key]) -> list[Balance]:
         """What has changed about the levels that were known, in the order in which they were."""
         touched = self.touched
-        return [(*levels[key][2:7], touched[key], *key) for key in known if key in touched]
+        return [
+            (*levels[key][2:7], touched[key], levels[key][12], *key)
+            for key in known
+            if key in touched
+        ]
 
 
 def write(decided: Sequence[Decided], *, first_seq: int, recorded_at: Instant) -> Pages:
@@ -65,7 +77,7 @@ def write(decided: Sequence[Decided], *, first_seq: int, recorded_at: Instant) -
             continue
         command = one.command
         occurred_at = recorded_at if command.occurred_at is None else command.occurred_at
-        head = (recorded_at, one.operation_id, one.actor, command.reference, occurred_at)
+        head = (recorded_at, one.operation_id, one.actor, one.reference, occurred_at)
         first = seq + 1
         for change in changes:
             seq += 1
@@ -88,7 +100,7 @@ def _operation(
         command.kind,
         command.mode.value,
         command.reason,
-        command.reference,
+        one.reference,
         command.note,
         occurred_at,
         first,
@@ -103,6 +115,8 @@ def answer(one: Decided, first_seq: int) -> Answer:
 
     `first_seq` is the number of the command's first movement, 0 if it has none.
     """
+    if one.decision.hold is not None:
+        return {**show_hold(one.decision.hold), **one.decision.facts}
     applied, rejected = _counts(one.decision)
     # Groups are judged, and so numbered, where their first line stands.
     seqs = {id(change): seq for seq, change in enumerate(one.decision.changes, first_seq)}
@@ -121,12 +135,15 @@ def answer(one: Decided, first_seq: int) -> Answer:
 
 
 def refusal(one: Decided) -> tuple[Code, Answer]:
-    """Why an atomic command was refused: the first line's code, and every refused line."""
+    """Why a command was refused as a whole: its own or the first line's code, and the lines."""
     lines = [
-        _not_applied(index, result)
+        _not_applied(index if result.place is None else result.place, result)
         for index, result in enumerate(one.decision.results)
         if type(result) is Refused
     ]
+    whole = one.decision.rejection
+    if whole is not None:
+        return whole.code, {**whole.facts, **({"lines": lines} if lines else {})}
     first = next(result for result in one.decision.results if type(result) is Refused)
     return first.rejection.code, {"lines": lines}
 

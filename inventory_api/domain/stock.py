@@ -67,28 +67,43 @@ def shortage(level: Level, requested: int, *, is_fact: bool) -> Rejection:
 
 
 def move(
-    level: Level, delta: int, kind: str, reason: str, line_id: str | None
+    level: Level,
+    delta: int,
+    kind: str,
+    reason: str,
+    line_id: str | None = None,
+    reservation_id: str | None = None,
+    *,
+    reserved: int = 0,
+    committed: int = 0,
+    incoming: int = 0,
 ) -> tuple[Level, Change]:
     """The level after `delta` units more on hand, and the change that explains it.
 
-    Written out by position and past the named constructors: this runs for each line of each
-    batch, and they cost three times as much (docs/decisions.md).
+    The named arguments are units more in the other balances. Written out by position and past
+    the named constructors: this runs for each line of each batch, and they cost three times as
+    much (docs/decisions.md).
     """
     (
-        sku, location, on_hand, reserved, committed, incoming, version, seq,
-        kept, limit, point, to,
+        sku, location, on_hand, held, promised, expected, version, seq,
+        kept, limit, point, to, next_expiry_at,
     ) = level  # fmt: skip
     on_hand += delta
+    held += reserved
+    promised += committed
+    expected += incoming
     version += 1
     assert 0 <= on_hand <= UNITS_MAX, (level, delta)
-    available = on_hand - reserved - committed - kept
+    assert held >= 0 <= promised, (level, reserved, committed)
+    assert expected >= 0, (level, incoming)
+    available = on_hand - held - promised - kept
     oversold_by = 0 if limit is None or available >= -limit else -limit - available
     after = (
-        sku, location, on_hand, reserved, committed, incoming, version, seq,
-        kept, limit, point, to,
+        sku, location, on_hand, held, promised, expected, version, seq,
+        kept, limit, point, to, next_expiry_at,
     )  # fmt: skip
     change = (
-        kind, sku, location, version, delta, 0, 0, 0, on_hand, reserved, committed, incoming,
-        available, reason, oversold_by, line_id, None,
+        kind, sku, location, version, delta, reserved, committed, incoming, on_hand, held,
+        promised, expected, available, reason, oversold_by, line_id, reservation_id,
     )  # fmt: skip
     return _new(Level, after), _new(Change, change)

@@ -37,7 +37,8 @@ class Level(NamedTuple):
     """The stock of one item at one location. Units are whole.
 
     `version` counts its movements and `seq` is the last one's; both 0 before the first.
-    `backorder_limit` None is unlimited. A change of the last four is a movement too, of nothing.
+    `backorder_limit` None is unlimited. A change of a policy, from `safety_stock` to `reorder_to`,
+    is a movement too, of nothing. `next_expiry_at` is not later than the end of any active hold.
     """
 
     sku: SKU
@@ -52,6 +53,7 @@ class Level(NamedTuple):
     backorder_limit: int | None = 0
     reorder_point: int | None = None
     reorder_to: int | None = None
+    next_expiry_at: Instant | None = None
 
     @property
     def available(self) -> int:

@@ -7,9 +7,16 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.types import Level
+from inventory_api.domain.types import Instant, Level
 from inventory_api.store.bulk import VALUES, listed
-from inventory_api.store.levels import head_seq, levels_of_items, names_of, sellable_locations
+from inventory_api.store.levels import (
+    head_seq,
+    levels_of_items,
+    names_of,
+    sellable_locations,
+    without_due,
+    without_due_list,
+)
 from inventory_api.store.snapshot import levels_of
 from inventory_api.store.tables import LOCATION
 
@@ -28,17 +35,20 @@ class Stock(NamedTuple):
     seq: int
 
 
-async def stock_of(session: AsyncSession, skus: Collection[str]) -> dict[str, Stock]:
-    """The stock of the items that exist among the SKUs."""
+async def stock_of(session: AsyncSession, skus: Collection[str], now: Instant) -> dict[str, Stock]:
+    """The stock of the items that exist among the SKUs; what is due counts no more."""
     seq = await head_seq(session)
     names = await names_of(session, skus)
-    levels = await levels_of_items(session, names)
+    levels = await _live_levels(session, names, now)
     sellable = frozenset(await sellable_locations(session))
     return {sku: Stock(name, levels[sku], sellable, seq) for sku, name in names.items()}
 
 
 async def check(
-    session: AsyncSession, lines: Sequence[Fields], locations: frozenset[str] | None
+    session: AsyncSession,
+    lines: Sequence[Fields],
+    locations: frozenset[str] | None,
+    now: Instant,
 ) -> tuple[int, list[Line]]:
     """The ledger's position, and for each line what can be sold of it, or why it can't be told."""
     anywhere = {line["sku"] for line in lines if line.get("location") is None}
@@ -48,8 +58,8 @@ async def check(
     sellable = await sellable_locations(session)
     if locations is not None:
         sellable &= locations
-    by_item = await levels_of_items(session, anywhere) if anywhere else {}
-    by_key = await levels_of(session, keys) if keys else {}
+    by_item = await _live_levels(session, anywhere, now) if anywhere else {}
+    by_key = await without_due(session, await levels_of(session, keys), now)
     codes = {code for _, code in keys}
     known = (
         set((await session.execute(_KNOWN_LOCATIONS, listed(codes))).scalars()) if codes else codes
@@ -69,6 +79,13 @@ async def check(
             found = by_key.get((sku, location))
             results.append(_result(line, names[sku], [] if found is None else [found]))
     return seq, results
+
+
+async def _live_levels(
+    session: AsyncSession, skus: Collection[str], now: Instant
+) -> dict[str, list[Level]]:
+    found = await levels_of_items(session, skus)
+    return {sku: await without_due_list(session, levels, now) for sku, levels in found.items()}
 
 
 def _sees(locations: frozenset[str] | None, location: str) -> bool:

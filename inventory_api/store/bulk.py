@@ -7,7 +7,7 @@ statement stay SQLAlchemy's.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Executable, Select, bindparam, func, literal_column, select
@@ -23,8 +23,13 @@ FIRST = func.json_extract(LISTED.c.value, literal_column("'$[0]'"))
 SECOND = func.json_extract(LISTED.c.value, literal_column("'$[1]'"))
 THIRD = func.json_extract(LISTED.c.value, literal_column("'$[2]'"))
 
-Prepared = tuple[str, tuple[str, ...]]
-"""A statement's text for the driver, and the names of its parameters in their order."""
+
+class Prepared(NamedTuple):
+    """A statement's text for the driver, its parameters in order, and those that are constant."""
+
+    sql: str
+    names: tuple[str, ...]
+    constants: Mapping[str, Any]
 
 
 def listed(values: Collection[object]) -> dict[str, str]:
@@ -37,7 +42,8 @@ def prepare(statement: Executable) -> Prepared:
     assert isinstance(statement, ClauseElement)
     # Any: the compiled object of a dialect has no typed interface for its positions.
     compiled: Any = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
-    return str(compiled), tuple(compiled.positiontup)
+    constants = {name: value for name, value in compiled.params.items() if value is not None}
+    return Prepared(str(compiled), tuple(compiled.positiontup), constants)
 
 
 async def execute_many(
@@ -46,7 +52,7 @@ async def execute_many(
     """Run a prepared statement once for each row, in one crossing; nothing for no rows."""
     if rows:
         connection = await session.connection()
-        await connection.exec_driver_sql(statement[0], list(rows))
+        await connection.exec_driver_sql(statement.sql, list(rows))
 
 
 async def fetch(
@@ -54,8 +60,9 @@ async def fetch(
 ) -> list[tuple[Any, ...]]:
     """The rows of a prepared statement, as the driver gives them."""
     connection = await session.connection()
-    values = tuple(parameters[name] for name in statement[1])
-    result = await connection.exec_driver_sql(statement[0], values)
+    given = {**statement.constants, **parameters}
+    values = tuple(given[name] for name in statement.names)
+    result = await connection.exec_driver_sql(statement.sql, values)
     cursor = result.cursor
     assert cursor is not None, "the statement gives rows"
     rows = cursor.fetchall()

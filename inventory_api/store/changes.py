@@ -30,7 +30,7 @@ _ADVANCE = (
 )
 
 
-BALANCES = ("on_hand", "reserved", "committed", "incoming", "version", "seq")
+BALANCES = ("on_hand", "reserved", "committed", "incoming", "version", "seq", "next_expiry_at")
 INSERT_MOVEMENTS = prepare(insert(MOVEMENT))
 INSERT_OPERATIONS = prepare(insert(OPERATION))
 INSERT_LEVELS = prepare(insert(LEVEL))

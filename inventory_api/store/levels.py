@@ -28,6 +28,7 @@ from inventory_api.store.changes import (
     insert_operations,
 )
 from inventory_api.store.elsewhere import AVAILABLE
+from inventory_api.store.holds import due_units
 from inventory_api.store.ledger import movements_of, steps_at
 from inventory_api.store.snapshot import LEVEL_COLUMNS, snapshot_of
 from inventory_api.store.tables import ITEM, LEDGER_HEAD, LEVEL, LOCATION
@@ -114,6 +115,28 @@ async def as_of(session: AsyncSession, levels: Sequence[Level], seq: int) -> lis
         elif (movement := past.get((level.sku, level.location))) is not None:
             found.append(_rewound(level, movement))
     return found
+
+
+async def without_due(
+    session: AsyncSession, levels: dict[Key, Level], now: Instant
+) -> dict[Key, Level]:
+    """The levels as they are now: a hold whose time is over counts no more, tidied up or not."""
+    due = [
+        key
+        for key, level in levels.items()
+        if level.next_expiry_at is not None and level.next_expiry_at <= now
+    ]
+    if due:
+        for key, units in (await due_units(session, due, now)).items():
+            levels[key] = levels[key]._replace(reserved=levels[key].reserved - units)
+    return levels
+
+
+async def without_due_list(
+    session: AsyncSession, levels: Sequence[Level], now: Instant
+) -> list[Level]:
+    """The same for a list."""
+    return list((await without_due(session, {one[:2]: one for one in levels}, now)).values())
 
 
 def matches(level: Level, status: str) -> bool:

@@ -1,6 +1,6 @@
 """What a batch has to know before it decides: one query for each table."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, literal_column, select
@@ -8,8 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.commands import Command, TransferLine
 from inventory_api.domain.decide import Snapshot
+from inventory_api.domain.judge import Asked
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.types import SKU, Key, Level, LocationCode
+from inventory_api.domain.reservation import Expire, Hold, Reserve, Settle
+from inventory_api.domain.sourcing import Place
+from inventory_api.domain.types import SKU, Instant, Key, Level, LocationCode
 from inventory_api.store.bulk import (
     FIRST,
     LISTED,
@@ -20,6 +23,7 @@ from inventory_api.store.bulk import (
     listed,
     prepare,
 )
+from inventory_api.store.holds import due_ids, holds_of, next_expiries, open_ids
 from inventory_api.store.tables import ITEM, LEVEL, LOCATION, MOVEMENT
 
 # Past the named constructor, which costs three times as much.
@@ -47,6 +51,14 @@ _ARCHIVED = prepare(
     select(ITEM.c.sku).where(ITEM.c.status == literal_column("'archived'"), ITEM.c.sku.in_(VALUES))
 )
 _KNOWN = prepare(select(ITEM.c.sku).where(ITEM.c.sku.in_(VALUES)))
+_LEVELS_OF_ITEMS = prepare(
+    select(*LEVEL_COLUMNS).where(LEVEL.c.sku.in_(VALUES)).order_by(LEVEL.c.sku, LEVEL.c.location)
+)
+_PLACES = prepare(
+    select(LOCATION.c.code, LOCATION.c.sellable, LOCATION.c.priority).where(
+        LOCATION.c.status == literal_column("'active'")
+    )
+)
 _LOCATIONS = prepare(select(LOCATION.c.code, LOCATION.c.status).where(LOCATION.c.code.in_(VALUES)))
 _LINE_IDS = prepare(
     select(MOVEMENT.c.line_id).where(
@@ -55,30 +67,105 @@ _LINE_IDS = prepare(
 )
 
 
-async def take_snapshot(session: AsyncSession, commands: Collection[Command]) -> Snapshot:
-    """Everything that the lines of the commands name, as committed."""
-    lines = [line for command in commands for line in command.lines]
+async def take_snapshot(
+    session: AsyncSession, commands: Collection[Asked], now: Instant, *, due_max: int
+) -> Snapshot:
+    """Everything that the commands name, as committed, with what is due on it.
+
+    `now` is that of the clock that holds live by. At most `due_max` reservations are for expiring;
+    levels that have more are undecidable.
+    """
+    lines = [line for command in commands if isinstance(command, Command) for line in command.lines]
     keys = {line[:2] for line in lines}
     keys |= {(line.sku, line.target) for line in lines if type(line) is TransferLine}
     line_ids = {line_id for line in lines if (line_id := line.line_id) is not None}
-    snapshot = await snapshot_of(session, keys)
+    promises = [command for command in commands if not isinstance(command, Command)]
+    snapshot = await snapshot_of(session, keys | _named_keys(promises))
     if line_ids:
         snapshot.line_ids.update(await _firsts(session, _LINE_IDS, line_ids))
+    if promises:
+        await _add_holds(session, snapshot, promises)
+    due = [key for key, level in snapshot.levels.items() if _is_due(level, now)]
+    if due or any(hold.is_due(now) for hold in snapshot.holds.values()):
+        await _add_due(session, snapshot, due, now, due_max)
     return snapshot
 
 
 async def snapshot_of(session: AsyncSession, keys: Collection[Key]) -> Snapshot:
     """Levels, and what bars a change of them, as committed."""
     levels = await levels_of(session, keys)
+    unseen = {key[0] for key in keys if key not in levels} if len(levels) < len(keys) else set()
     return Snapshot(
         levels=levels,
-        barred_items=await _barred_items(session, keys, levels),
+        barred_items=await _barred_items(session, {sku for sku, _ in keys}, unseen),
         barred_locations=await _barred_locations(session, {location for _, location in keys}),
     )
 
 
+def _named_keys(promises: Iterable[Asked]) -> set[Key]:
+    """Levels that reservations' commands name themselves."""
+    keys: set[Key] = set()
+    for command in promises:
+        if isinstance(command, Reserve):
+            keys |= {(line.sku, line.location) for line in command.lines if line.location}
+        elif isinstance(command, Expire):
+            keys.update(command.keys)
+    return keys
+
+
+def _is_due(level: Level, now: Instant) -> bool:
+    return level.next_expiry_at is not None and level.next_expiry_at <= now
+
+
+async def _add_holds(session: AsyncSession, snapshot: Snapshot, promises: Sequence[Asked]) -> None:
+    """The holds that commands name, their levels, and all levels of what is to be sourced."""
+    wanted = [command for command in promises if isinstance(command, Reserve)]
+    ids = {command.id for command in promises if isinstance(command, Settle)}
+    ids |= await open_ids(session, {one.reference for one in wanted if one.reference})
+    snapshot.holds.update(await holds_of(session, ids))
+    await _add_levels_of(session, snapshot, snapshot.holds.values())
+    if not wanted:
+        return
+    snapshot.places.update(
+        (row[0], Place(bool(row[1]), row[2])) for row in await fetch(session, _PLACES, {})
+    )
+    sourced = {line.sku for one in wanted for line in one.lines if line.location is None}
+    if sourced:
+        rows = await fetch(session, _LEVELS_OF_ITEMS, listed(sourced))
+        for row in rows:
+            snapshot.levels.setdefault(row[:2], _new(Level, row))
+        unseen = sourced - {sku for sku, _ in snapshot.levels}
+        snapshot.barred_items.update(await _barred_items(session, sourced, unseen))
+
+
+async def _add_levels_of(session: AsyncSession, snapshot: Snapshot, holds: Iterable[Hold]) -> None:
+    keys = {(one.sku, one.location) for hold in holds for one in hold.allocations}
+    for key, level in (await levels_of(session, keys - snapshot.levels.keys())).items():
+        snapshot.levels[key] = level
+
+
+async def _add_due(
+    session: AsyncSession, snapshot: Snapshot, due: Collection[Key], now: Instant, due_max: int
+) -> None:
+    """The holds that are due, with all their levels, and when the next ones are."""
+    ids = await due_ids(session, due, now, limit=due_max) if due else set()
+    found = await holds_of(session, ids - snapshot.holds.keys())
+    snapshot.holds.update(found)
+    await _add_levels_of(session, snapshot, found.values())
+    if len(ids) == due_max:
+        # Which of the levels have more is not known: who names one of them comes again.
+        snapshot.undecidable.update(due)
+        return
+    times = await next_expiries(session, due, now)
+    for key in due:
+        snapshot.levels[key] = snapshot.levels[key]._replace(next_expiry_at=times.get(key))
+        snapshot.retimed.add(key)
+
+
 async def levels_of(session: AsyncSession, keys: Collection[Key]) -> dict[Key, Level]:
     """The levels that exist among the keys, in sorted order, so that pages are near."""
+    if not keys:
+        return {}
     locations = {location for _, location in keys}
     if len(locations) == 1:
         at = {"location": locations.pop(), **listed([sku for sku, _ in keys])}
@@ -89,21 +176,22 @@ async def levels_of(session: AsyncSession, keys: Collection[Key]) -> dict[Key, L
 
 
 async def _barred_items(
-    session: AsyncSession, keys: Collection[Key], levels: Collection[Key]
+    session: AsyncSession, skus: Collection[SKU], unseen: Collection[SKU]
 ) -> dict[SKU, Code]:
-    """An item without a level may be unknown; any may be archived."""
+    """Those of which no level was seen may be unknown; any may be archived."""
     barred: dict[SKU, Code] = {}
-    if len(levels) < len(keys):
-        unseen = {key[0] for key in keys if key not in levels}
+    if unseen:
         known = set(await _firsts(session, _KNOWN, unseen))
-        barred = dict.fromkeys(unseen - known, Code.UNKNOWN_SKU)
-    archived = await _firsts(session, _ARCHIVED, {sku for sku, _ in keys})
+        barred = dict.fromkeys(set(unseen) - known, Code.UNKNOWN_SKU)
+    archived = await _firsts(session, _ARCHIVED, skus) if skus else []
     return barred | dict.fromkeys(archived, Code.ITEM_ARCHIVED)
 
 
 async def _barred_locations(
     session: AsyncSession, codes: set[LocationCode]
 ) -> dict[LocationCode, Code]:
+    if not codes:
+        return {}
     statuses = dict(await fetch(session, _LOCATIONS, listed(codes)))
     barred = {code: Code.UNKNOWN_LOCATION for code in codes if code not in statuses}
     for code, status in statuses.items():

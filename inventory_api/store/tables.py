@@ -104,6 +104,7 @@ class LevelRow(Table):
     backorder_limit: Mapped[int | None]
     reorder_point: Mapped[int | None]
     reorder_to: Mapped[int | None]
+    next_expiry_at: Mapped[int | None]
     __table_args__ = (
         CheckConstraint(f"on_hand BETWEEN 0 AND {UNITS_MAX}", "on_hand"),
         CheckConstraint("reserved >= 0", "reserved"),
@@ -112,6 +113,12 @@ class LevelRow(Table):
         CheckConstraint("safety_stock >= 0", "safety_stock"),
         CheckConstraint("backorder_limit >= 0", "backorder_limit"),
         Index(None, "location", "sku"),
+        Index(
+            "ix_level_next_expiry_at",
+            "next_expiry_at",
+            sqlite_where=text("next_expiry_at IS NOT NULL"),
+            postgresql_where=text("next_expiry_at IS NOT NULL"),
+        ),
         CLUSTERED,
     )
 
@@ -193,6 +200,70 @@ class OperationRow(Table):
     )
 
 
+class ReservationRow(Table):
+    """A hold and its state; what it has is in its allocations."""
+
+    __tablename__ = "reservation"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[str | None]
+    actor: Mapped[str]
+    status: Mapped[str]
+    created_at: Mapped[int]
+    expires_at: Mapped[int]
+    version: Mapped[int]
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('active', 'confirmed', 'fulfilled', 'released', 'expired')", "status"
+        ),
+        Index("ix_reservation_reference", "reference", "id"),
+        Index("ix_reservation_status", "status", "id"),
+        # One cart has one hold, whoever asks for it at the same time.
+        Index(
+            "ix_reservation_open_reference",
+            "reference",
+            unique=True,
+            sqlite_where=text("reference IS NOT NULL AND status IN ('active', 'confirmed')"),
+            postgresql_where=text("reference IS NOT NULL AND status IN ('active', 'confirmed')"),
+        ),
+        STRICT,
+    )
+
+
+class AllocationRow(Table):
+    """What a line of a reservation has at a location, by the state of its units (I5)."""
+
+    __tablename__ = "allocation"
+    sku: Mapped[str] = mapped_column(primary_key=True)
+    location: Mapped[str] = mapped_column(primary_key=True)
+    reservation_id: Mapped[str] = mapped_column(ForeignKey("reservation.id"), primary_key=True)
+    line: Mapped[int] = mapped_column(primary_key=True)
+    requested: Mapped[int]
+    expires_at: Mapped[int]
+    held: Mapped[int]
+    committed: Mapped[int]
+    fulfilled: Mapped[int]
+    released: Mapped[int]
+    expired: Mapped[int]
+    __table_args__ = (
+        CheckConstraint("held >= 0", "held"),
+        CheckConstraint("committed >= 0", "committed"),
+        CheckConstraint("fulfilled >= 0", "fulfilled"),
+        CheckConstraint("released >= 0", "released"),
+        CheckConstraint("expired >= 0", "expired"),
+        Index(None, "reservation_id"),
+        # What is due on a level, in order: a read that subtracts it touches nothing else.
+        Index(
+            "ix_allocation_due",
+            "sku",
+            "location",
+            "expires_at",
+            sqlite_where=text("held > 0"),
+            postgresql_where=text("held > 0"),
+        ),
+        CLUSTERED,
+    )
+
+
 class LedgerHeadRow(Table):
     """One row: the last sequence number, and a time before which nothing more is recorded."""
 
@@ -242,16 +313,9 @@ def table(row: type[Table]) -> Core:
     return found
 
 
-ITEM, LOCATION, LEVEL, MOVEMENT, OPERATION, LEDGER_HEAD, IDEMPOTENCY, API_KEY = map(
-    table,
-    (
-        ItemRow,
-        LocationRow,
-        LevelRow,
-        MovementRow,
-        OperationRow,
-        LedgerHeadRow,
-        IdempotencyRow,
-        APIKeyRow,
-    ),
+ITEM, LOCATION, LEVEL, MOVEMENT, OPERATION = map(
+    table, (ItemRow, LocationRow, LevelRow, MovementRow, OperationRow)
+)
+RESERVATION, ALLOCATION, LEDGER_HEAD, IDEMPOTENCY, API_KEY = map(
+    table, (ReservationRow, AllocationRow, LedgerHeadRow, IdempotencyRow, APIKeyRow)
 )

@@ -28,7 +28,7 @@ from inventory_api.domain.types import UNITS_MAX
 from inventory_api.store.changes import Head
 from inventory_api.store.elsewhere import AVAILABLE
 from inventory_api.store.ledger import read_head
-from inventory_api.store.tables import LEVEL, MOVEMENT, OPERATION
+from inventory_api.store.tables import ALLOCATION, LEVEL, MOVEMENT, OPERATION
 
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
@@ -47,6 +47,7 @@ RULES: dict[str, tuple[str, str]] = {
     "level_missing": ("I4", "The movement's level does not exist."),
     "level_differs": ("I4", "The level is not as its last movement left it."),
     "level_behind": ("I4", "The ledger has more movements of the level than it counts."),
+    "promises_differ": ("I5", "Reserved or committed is not what reservations hold there."),
     "level_unfounded": ("I4", "The level has no movement."),
     "operation_missing": ("operation", "The movement's operation does not exist."),
     "operation_differs": ("operation", "Actor, reference or time are not the operation's."),
@@ -313,6 +314,13 @@ def _of_level(movement: Any, version: Any) -> ColumnElement[bool]:  # Any: mappe
     )
 
 
+def _sum_at_level(units: ColumnElement[int]) -> ColumnElement[int]:
+    total = select(func.coalesce(func.sum(units), 0)).where(
+        ALLOCATION.c.sku == _LEVEL.sku, ALLOCATION.c.location == _LEVEL.location
+    )
+    return total.scalar_subquery()
+
+
 _LEVEL_PAGE = (
     select(
         _LEVEL.sku,
@@ -321,6 +329,10 @@ _LEVEL_PAGE = (
             {
                 "out_of_bounds": _is_out_of_bounds(_LEVEL) | (_LEVEL.safety_stock < 0),
                 "level_behind": _AFTER.seq.is_not(None),
+                "promises_differ": or_(
+                    _LEVEL.reserved != _sum_at_level(ALLOCATION.c.held),
+                    _LEVEL.committed != _sum_at_level(ALLOCATION.c.committed),
+                ),
                 "level_unfounded": _LEVEL.version == 0,
                 "level_differs": or_(
                     _MOVEMENT.seq.is_distinct_from(_LEVEL.seq),

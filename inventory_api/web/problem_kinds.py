@@ -113,6 +113,27 @@ KINDS: dict[str, Kind] = {
         "A transfer needs two different locations.",
         "调拨需要两个不同的库位。",
     ),
+    Code.RESERVATION_NOT_ACTIVE: Kind(
+        409,
+        "Reservation not in that state",
+        "预留状态不符",
+        "The reservation has nothing left in the state that this needs.",
+        "该预留中没有处于所需状态的数量。",
+    ),
+    Code.RESERVATION_EXPIRED: Kind(
+        410,
+        "Reservation expired",
+        "预留已过期",
+        "Its time is over and what it held went to others.",
+        "预留已到期，所占库存已被他人使用。",
+    ),
+    Code.NOT_OPEN: Kind(
+        409,
+        "More than is open",
+        "超出未完成数量",
+        "The reservation has less of this item left than was named.",
+        "该预留中此商品的剩余数量少于请求数量。",
+    ),
     Code.GROUP_REJECTED: Kind(
         409,
         "Group refused",

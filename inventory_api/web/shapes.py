@@ -94,6 +94,51 @@ class StockAnswer(TypedDict):
     levels: list[LevelShown]
 
 
+class AllocationShown(TypedDict):
+    """What a line has at one location: taken in all, and not yet gone."""
+
+    location: str
+    quantity: int
+    open: int
+
+
+class ReservationLine(TypedDict):
+    """A line of a reservation: each unit that was taken is in one of five states."""
+
+    index: int
+    sku: str
+    requested: int
+    quantity: int
+    open: int
+    held: int
+    committed: int
+    fulfilled: int
+    released: int
+    expired: int
+    allocations: list[AllocationShown]
+
+
+class ReservationAnswer(TypedDict):
+    """A reservation; `created` and `recovered` are told by what did so."""
+
+    id: str
+    reference: str | None
+    status: Literal["active", "confirmed", "fulfilled", "released", "expired"]
+    created_at: str
+    expires_at: str
+    version: int
+    lines: list[ReservationLine]
+    created: NotRequired[bool]
+    recovered: NotRequired[bool]
+
+
+class ReservationList(TypedDict):
+    """A page of reservations."""
+
+    items: list[ReservationAnswer]
+    next_cursor: str | None
+
+
 class LineError(TypedDict):
     """Why a line was refused; more members tell the facts."""
 

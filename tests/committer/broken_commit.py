@@ -11,6 +11,8 @@ async def fail_at_commit(session: Session, now: Instant) -> Outcome:
     """Leaves a broken reference that SQLite finds only when it commits."""
     await session.execute(text("PRAGMA defer_foreign_keys = ON"))
     await session.execute(
-        text("INSERT INTO level VALUES ('nobody', 'main', 1, 0, 0, 0, 1, 1, 0, 0, NULL, NULL)")
+        text(
+            "INSERT INTO level VALUES ('nobody', 'main', 1, 0, 0, 0, 1, 1, 0, 0, NULL, NULL, NULL)"
+        )
     )
     return Outcome(b"{}")

@@ -63,8 +63,8 @@ def test_each_touched_level_is_written_once_with_its_last_number() -> None:
     pages = write([one], first_seq=41, recorded_at=NOW)
 
     assert pages.balances(stock.levels, stock.levels) == [
-        (8, 0, 0, 0, 2, 42, *key("P001")),
-        (3, 0, 0, 0, 3, 43, *key("P002")),
+        (8, 0, 0, 0, 2, 42, None, *key("P001")),
+        (3, 0, 0, 0, 3, 43, None, *key("P002")),
     ]
 
 

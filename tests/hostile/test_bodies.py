@@ -18,6 +18,10 @@ every_body = pytest.mark.parametrize("operation", BODIES, ids=[one.id for one in
 NEW = {"create_an_item": {"sku": "P900"}}
 
 
+# What they are about is made by chance, so nothing is found; all of their body may be left out.
+SETTLING = {f"{verb}_a_reservation" for verb in ("confirm", "fulfill", "release", "extend")}
+
+
 def good_body(operation: Operation) -> JSON:
     body: JSON = whole(operation.body["schema"])
     return {**body, **NEW.get(operation.id, {})}
@@ -60,7 +64,9 @@ def bad_literals(field: Field) -> Iterator[Literal]:
 async def test_a_body_whose_every_field_is_good_is_taken(shop: Shop, operation: Operation) -> None:
     body = json.dumps(good_body(operation)).encode()
 
-    assert (await send(shop, operation, body)).is_success
+    answer = await send(shop, operation, body)
+
+    assert answer.is_success or (operation.id in SETTLING and answer.status_code == 404)
 
 
 @every_body
@@ -72,6 +78,8 @@ async def test_a_bad_value_is_refused_and_its_field_is_named(
 
     for field in fields(operation.body["schema"]):
         for literal in bad_literals(field):
+            if operation.id in SETTLING and not field.steps and literal.value == {}:
+                continue
             answer = await send(shop, operation, with_literal(body, field.steps, literal.text))
             if fault := faults(answer, path=field.path):
                 wrong[f"{field.path} = {literal.label}"] = fault

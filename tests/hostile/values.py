@@ -179,7 +179,9 @@ def is_legal_text(name: str, schema: JSON, text: str) -> bool:
         return False
     if name == "reason":
         return False  # likewise
-    return name not in NAMES or _is_name(text)
+    # A reservation's reference stands in a path, others do not; their lengths tell them apart.
+    is_in_path = name == "reference" and schema.get("maxLength") == 128
+    return not (name in NAMES or is_in_path) or _is_name(text)
 
 
 def _is_name(text: str) -> bool:

@@ -312,7 +312,7 @@ class Inventory(RuleBasedStateMachine):
         ]
         lines = [{"sku": sku, "location": code} for sku, code in places]
         async with self.service.database.reader() as session:
-            _, results = await check(session, lines, None)
+            _, results = await check(session, lines, None, self.clock())
         return {(one["sku"], one["location"]): one["available"] for one in results}
 
     async def _open(self) -> None:

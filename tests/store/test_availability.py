@@ -25,7 +25,7 @@ async def checked(
     service: Service, *lines: Line, locations: frozenset[str] | None = None
 ) -> list[Line]:
     async with service.database.reader() as session:
-        _, results = await check(session, lines, locations)
+        _, results = await check(session, lines, locations, Instant(0))
     return results
 
 
@@ -170,7 +170,7 @@ async def test_the_same_item_may_be_asked_for_many_times(stocked: Service) -> No
 
 async def test_the_stock_of_an_item_comes_with_the_place_in_the_ledger(stocked: Service) -> None:
     async with stocked.database.reader() as session:
-        found = await stock_of(session, ["P001", "P002", "nope"])
+        found = await stock_of(session, ["P001", "P002", "nope"], Instant(0))
 
     assert set(found) == {"P001", "P002"}
     assert found["P001"].seq == 3

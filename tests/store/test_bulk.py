@@ -49,7 +49,7 @@ async def test_rows_are_written_in_the_order_of_the_columns(database: Database) 
 
 
 def test_a_prepared_statement_knows_the_names_of_its_parameters() -> None:
-    sql, names = prepare(insert(ITEMS))
+    sql, names, _ = prepare(insert(ITEMS))
 
     assert names == tuple(ITEMS.c.keys())
     assert sql.count("?") == len(names)

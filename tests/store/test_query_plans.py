@@ -78,8 +78,10 @@ async def test_no_change_of_stock_walks_a_table(service: Service) -> None:
 ONE = level(9, version=1)
 READS: dict[str, Query] = {
     "level": lambda session: levels_of(session, [key(), key("P002")]),
-    "stock_of_items": lambda session: stock_of(session, ["P001", "P002"]),
-    "check": lambda session: check(session, [{"sku": "P1", "location": "a"}, {"sku": "P2"}], None),
+    "stock_of_items": lambda session: stock_of(session, ["P001", "P002"], Instant(0)),
+    "check": lambda session: check(
+        session, [{"sku": "P1", "location": "a"}, {"sku": "P2"}], None, Instant(0)
+    ),
     "head": head_seq,
     "item": lambda session: find_item(session, "P001"),
     "items": lambda session: find_items(session, ["P001", "P002"]),

@@ -38,10 +38,12 @@ async def test_every_table_is_strict(database: Database, table: str) -> None:
     assert row["strict"] == 1
 
 
-async def test_levels_are_stored_in_the_tree_of_their_key(database: Database) -> None:
+async def test_levels_and_allocations_are_stored_in_the_tree_of_their_key(
+    database: Database,
+) -> None:
     rows = await rows_of(database, "SELECT name FROM pragma_table_list WHERE wr = 1")
 
-    assert [row["name"] for row in rows] == ["level"]
+    assert sorted(row["name"] for row in rows) == ["allocation", "level"]
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -102,7 +104,7 @@ OPERATION = (
     "INSERT INTO operation VALUES"
     " ('op', 1, 'a', NULL, 'adjust', 'atomic', 'sale', NULL, NULL, 1, 1, 1, 1, 0)"
 )
-LEVEL = "INSERT INTO level VALUES ('P001', 'main', 5, 0, 0, 0, 1, 1, 0, 0, NULL, NULL)"
+LEVEL = "INSERT INTO level VALUES ('P001', 'main', 5, 0, 0, 0, 1, 1, 0, 0, NULL, NULL, NULL)"
 
 
 @pytest.mark.parametrize("table", ["movement", "operation"])

@@ -5,6 +5,7 @@ import pytest
 from inventory_api.domain.commands import Line
 from inventory_api.domain.decide import Snapshot
 from inventory_api.domain.rejections import Code
+from inventory_api.domain.types import Instant
 from inventory_api.service import Service
 from inventory_api.store.snapshot import take_snapshot
 from tests.stock_factory import (
@@ -21,7 +22,9 @@ from tests.stock_factory import (
 
 async def snapshot_for(service: Service, *lines: Line) -> Snapshot:
     async with service.database.reader() as session:
-        return await take_snapshot(session, [command(line) for line in lines])
+        return await take_snapshot(
+            session, [command(line) for line in lines], Instant(0), due_max=9
+        )
 
 
 async def test_levels_that_exist_are_known_and_others_are_not_made_up(service: Service) -> None:

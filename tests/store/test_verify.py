@@ -69,6 +69,14 @@ FAULTS: dict[str, tuple[Sequence[str], set[tuple[str, int | str | None]]]] = {
         ["UPDATE movement SET reserved = 1, available = available - 1 WHERE seq = 7"],
         {("balance_differs", 7), ("level_differs", "P001/main")},
     ),
+    "promise-to-nobody": (
+        [
+            "UPDATE movement SET reserved = 1, d_reserved = 1, available = available - 1"
+            " WHERE seq = 7",
+            "UPDATE level SET reserved = 1 WHERE sku = 'P001' AND location = 'main'",
+        ],
+        {("promises_differ", "P001/main")},
+    ),
     "negative-balance": (
         ["UPDATE movement SET incoming = -1, d_incoming = -1 WHERE seq = 5"],
         {("out_of_bounds", 5), ("level_differs", "P001/store-1")},
@@ -121,7 +129,7 @@ FAULTS: dict[str, tuple[Sequence[str], set[tuple[str, int | str | None]]]] = {
         {("level_behind", "P001/store-1")},
     ),
     "stock-out-of-nothing": (
-        ["INSERT INTO level VALUES ('P003', 'main', 1, 0, 0, 0, 0, 0, 0, 0, NULL, NULL)"],
+        ["INSERT INTO level VALUES ('P003', 'main', 1, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL)"],
         {("level_unfounded", "P003/main")},
     ),
     "operation-removed": (

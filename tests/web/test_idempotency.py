@@ -51,6 +51,18 @@ WRITES = (
         {"sku": "P006", "name": "Webcam"},
         {"sku": "P006", "name": "Camera"},
     ),
+    Write(
+        "reserve",
+        "/v1/reservations",
+        {"reference": "cart:1", "lines": [{"sku": "P001", "quantity": 1}]},
+        {"reference": "cart:1", "lines": [{"sku": "P001", "quantity": 2}]},
+    ),
+    Write(
+        "declare_a_reservation",
+        "/v1/reservations/by-reference/cart:1",
+        {"lines": [{"sku": "P001", "quantity": 1}]},
+        {"lines": [{"sku": "P001", "quantity": 2}]},
+    ),
     Write("change_an_item", "/v1/items/P001", {"name": "a"}, {"name": "b"}),
     Write("create_a_location", "/v1/locations", {"code": "north"}, {"code": "south"}),
     Write("change_a_location", "/v1/locations/store-1", {"priority": 1}, {"priority": 2}),
@@ -58,6 +70,8 @@ WRITES = (
 IDS = [write.id for write in WRITES]
 # They have no body, or one that is answered once: tested by themselves.
 OTHERS = {"archive_an_item", "create_an_api_key", "revoke_an_api_key"}
+# They need a reservation: test_reservations.py.
+OTHERS |= {f"{verb}_a_reservation" for verb in ("confirm", "fulfill", "release", "extend")}
 
 
 async def send(shop: Shop, write: Write, body: JSON, key: str) -> JSON:

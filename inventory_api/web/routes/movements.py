@@ -80,7 +80,7 @@ async def explain_stock(
     if query.location is not None:
         require_locations(call, {query.location})
     async with call.service.reading() as session:
-        stock = (await stock_of(session, [sku])).get(sku)
+        stock = (await stock_of(session, [sku], call.service.steady_clock())).get(sku)
         if stock is None:
             return Problem(Code.UNKNOWN_SKU)
         levels = [level for level in stock.levels if _is_wanted(call, query, level)]

@@ -22,6 +22,7 @@ from inventory_api.store.levels import (
     etag_of,
     list_levels,
     matches,
+    without_due_list,
 )
 from inventory_api.store.snapshot import levels_of
 from inventory_api.web.answers import answered, etag, key_of, require_locations
@@ -158,7 +159,9 @@ async def list_stock(call: Call, query: Annotated[StockQuery, Query()]) -> Respo
             locations=locations,
             status=query.status if query.as_of is None else None,
         )
-        if query.as_of is not None:
+        if query.as_of is None:
+            found = await without_due_list(session, levels, call.service.steady_clock())
+        else:
             found = await as_of(session, levels, seq)
             found = [one for one in found if query.status is None or matches(one, query.status)]
     last = levels[-1] if levels else None
@@ -278,7 +281,7 @@ async def _past_stock(call: Call, sku: str, moment: str) -> Stock | None:
     """An item as it was; the position and the levels are read together."""
     async with call.service.reading() as session:
         seq = await position_in_ledger(session, moment)
-        stock = (await stock_of(session, [sku])).get(sku)
+        stock = (await stock_of(session, [sku], Instant(0))).get(sku)
         if stock is None:
             return None
         return stock._replace(levels=await as_of(session, stock.levels, seq), seq=seq)

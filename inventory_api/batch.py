@@ -1,0 +1,95 @@
+"""A batch of commands inside its transaction: prefetch, expire, decide, write."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from inventory_api.domain.decide import Snapshot
+from inventory_api.domain.judge import Asked, judge, must_wait
+from inventory_api.domain.ledger import Decided
+from inventory_api.domain.reservation import Expire
+from inventory_api.domain.reserve import Stamp, expire
+from inventory_api.domain.types import Instant
+from inventory_api.store.database import Session
+from inventory_api.store.elsewhere import explain_shortages
+from inventory_api.store.snapshot import take_snapshot
+from inventory_api.store.writing import write_batch
+
+EXPIRE = Expire()
+SYSTEM = "system"
+"""Who acts when time does."""
+
+
+class Asking(NamedTuple):
+    """One command, who asks for it under which idempotency key, and its operation."""
+
+    command: Asked
+    operation_id: str
+    actor: str
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """When a batch is decided.
+
+    Attributes:
+        now: the time of the day, which is recorded.
+        steady: the clock that does not jump, which holds live by.
+    """
+
+    now: Instant
+    steady: Instant
+
+
+class Batch(NamedTuple):
+    """What became of the commands, in their order, and whether there is anything to commit.
+
+    With each decision stands the number of its first movement, 0 if it has none. None: more was
+    due on the command's levels than one batch expires, so it has to come again.
+    """
+
+    verdicts: list[tuple[Decided, int] | None]
+    has_written: bool
+
+
+async def run_batch(
+    session: Session,
+    asked: Sequence[Asking],
+    at: Moment,
+    *,
+    due_max: int,
+    new_id: Callable[[], str],
+) -> Batch:
+    """Expire what is due, decide in order of arrival, write the difference."""
+    snapshot = await take_snapshot(
+        session, [one.command for one in asked], at.steady, due_max=due_max
+    )
+    known = dict.fromkeys(snapshot.levels)
+    due = [hold for hold in snapshot.holds.values() if hold.is_due(at.steady)]
+    expired = [Decided(EXPIRE, expire(hold, snapshot), new_id(), SYSTEM, None) for hold in due]
+    verdicts = [_decide(one, snapshot, at.steady) for one in asked]
+    judged = [one for one in verdicts if one is not None]
+    await explain_shortages(session, judged, at.steady)
+    decided = [*expired, *judged]
+    seq = await write_batch(session, decided, snapshot, known=known, now=at.now)
+    first_seqs = {}
+    for one in decided:
+        first_seqs[id(one)] = seq if one.decision.changes else 0
+        seq += len(one.decision.changes)
+    told = [None if one is None else (one, first_seqs[id(one)]) for one in verdicts]
+    return Batch(told, bool(seq or snapshot.changed_holds or snapshot.retimed))
+
+
+def _decide(asking: Asking, snapshot: Snapshot, now: Instant) -> Decided | None:
+    """A dry run is judged on a copy of the stock, and leaves no changes."""
+    command = asking.command
+    if must_wait(command, snapshot):
+        return None
+    stamp = Stamp(asking.operation_id, asking.actor, now)
+    if command.dry_run:
+        copy = replace(snapshot, levels=dict(snapshot.levels), line_ids=set(snapshot.line_ids))
+        decision = replace(judge(command, copy, stamp), changes=())
+    else:
+        decision = judge(command, snapshot, stamp)
+    return Decided(command, decision, asking.operation_id, asking.actor, asking.key)

@@ -1,0 +1,44 @@
+"""One door to all decisions: a command of any kind, and the stock as it is."""
+
+from inventory_api.domain.commands import Command, TransferLine
+from inventory_api.domain.decide import Decision, Snapshot, decide
+from inventory_api.domain.reservation import Expire, Reserve, Settle
+from inventory_api.domain.reserve import Stamp, reserve, settle
+
+Asked = Command | Reserve | Settle | Expire
+"""Everything that can be asked of the stock."""
+
+
+def judge(command: Asked, snapshot: Snapshot, stamp: Stamp) -> Decision:
+    """What becomes of a command; carries its changes over to `snapshot`."""
+    match command:
+        case Command():
+            return decide(command, snapshot)
+        case Reserve():
+            return reserve(command, snapshot, stamp)
+        case Settle():
+            return settle(command, snapshot, stamp)
+        case Expire():
+            # The batch has expired what is due on its levels before it came to this.
+            return Decision((), ())
+
+
+def must_wait(command: Asked, snapshot: Snapshot) -> bool:
+    """Whether more is due on what a command takes from than has been expired by now."""
+    if not snapshot.undecidable:
+        return False
+    match command:
+        case Command():
+            keys = {line[:2] for line in command.lines}
+            keys |= {
+                (line.sku, line.target) for line in command.lines if isinstance(line, TransferLine)
+            }
+            return not keys.isdisjoint(snapshot.undecidable)
+        case Reserve():
+            skus = {line.sku for line in command.lines}
+            return any(sku in skus for sku, _ in snapshot.undecidable)
+        case Settle():
+            hold = snapshot.holds.get(command.id)
+            return hold is not None and hold.reservation.status == "expired"
+        case Expire():
+            return False

@@ -1,0 +1,232 @@
+"""Reservations: what is held for whom, in which state, and until when."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, NamedTuple
+
+from inventory_api.domain.catalog import rfc3339
+from inventory_api.domain.commands import Mode
+from inventory_api.domain.types import SKU, Instant, LocationCode
+
+Shown = dict[str, Any]  # Any: JSON values
+
+
+class Sourcing(StrEnum):
+    """From which locations a line without one is taken."""
+
+    PRIORITY = "priority"
+    FEWEST_LOCATIONS = "fewest_locations"
+    MOST_AVAILABLE = "most_available"
+
+
+class Reservation(NamedTuple):
+    """A row of the reservation table, in the order of its columns.
+
+    `status` is active, confirmed, fulfilled, released or expired; `version` counts its changes.
+    """
+
+    id: str
+    reference: str | None
+    actor: str
+    status: str
+    created_at: Instant
+    expires_at: Instant
+    version: int
+
+
+class Allocation(NamedTuple):
+    """What a line of a reservation has at one location, in the order of the table's columns.
+
+    The last five are units; each unit is in one of these states, and their sum is what was taken.
+    `requested` is the line's whole quantity, also where several locations share it.
+    """
+
+    sku: SKU
+    location: LocationCode
+    reservation_id: str
+    line: int
+    requested: int
+    expires_at: Instant
+    held: int = 0
+    committed: int = 0
+    fulfilled: int = 0
+    released: int = 0
+    expired: int = 0
+
+    @property
+    def quantity(self) -> int:
+        """All that was ever taken and not moved to another location."""
+        return self.held + self.committed + self.fulfilled + self.released + self.expired
+
+
+class Hold(NamedTuple):
+    """A reservation with its allocations, in the order of its lines."""
+
+    reservation: Reservation
+    allocations: tuple[Allocation, ...]
+
+    @property
+    def held(self) -> int:
+        """Units that will expire."""
+        return sum(one.held for one in self.allocations)
+
+    def is_due(self, now: Instant) -> bool:
+        """Whether its time is over and it holds something still."""
+        return self.reservation.expires_at <= now and self.held > 0
+
+
+class ReserveLine(NamedTuple):
+    """Hold `quantity` units, at a location or wherever the sourcing finds them."""
+
+    sku: SKU
+    location: LocationCode | None
+    quantity: int
+
+
+class Part(NamedTuple):
+    """Some of what a reservation has of an item; `quantity` None is all of it."""
+
+    sku: SKU
+    location: LocationCode | None
+    quantity: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """Hold stock for `ttl_us` microseconds.
+
+    Attributes:
+        declared: the lines are what the reference shall hold from now on, whatever it held.
+        allow_partial: take what there is of each line.
+    """
+
+    lines: tuple[ReserveLine, ...]
+    ttl_us: int
+    reference: str | None = None
+    declared: bool = False
+    allow_partial: bool = False
+    sourcing: Sourcing = Sourcing.PRIORITY
+    visible: frozenset[str] | None = None
+    note: str | None = None
+    kind: ClassVar[str] = "reserve"
+    mode: ClassVar[Mode] = Mode.ATOMIC
+    reason: ClassVar[str] = "sale"
+    occurred_at: ClassVar[None] = None
+    dry_run: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settle:
+    """Confirm, fulfill, release or extend (`kind`) a reservation, or parts of it.
+
+    Attributes:
+        lines: the parts; empty: everything.
+        ttl_us: of an extension, from now on.
+    """
+
+    kind: str
+    id: str
+    lines: tuple[Part, ...] = ()
+    ttl_us: int = 0
+    visible: frozenset[str] | None = None
+    note: str | None = None
+    mode: ClassVar[Mode] = Mode.ATOMIC
+    reference: ClassVar[None] = None
+    occurred_at: ClassVar[None] = None
+    dry_run: ClassVar[bool] = False
+
+    @property
+    def reason(self) -> str:
+        """Why units move."""
+        return "cancelled_sale" if self.kind == "release" else "sale"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expire:
+    """Tidy up what is due on some levels: the sweep's command, and the operation of an expiry."""
+
+    keys: tuple[tuple[SKU, LocationCode], ...] = ()
+    kind: ClassVar[str] = "expire"
+    lines: ClassVar[tuple[()]] = ()
+    reason: ClassVar[str] = "cancelled_sale"
+    mode: ClassVar[Mode] = Mode.ATOMIC
+    reference: ClassVar[None] = None
+    occurred_at: ClassVar[None] = None
+    note: ClassVar[None] = None
+    visible: ClassVar[None] = None
+    dry_run: ClassVar[bool] = False
+
+
+def status_after(verb: str, allocations: Iterable[Allocation]) -> str:
+    """The state of a reservation whose allocations have just become so by a verb."""
+    held = committed = fulfilled = 0
+    for one in allocations:
+        held += one.held
+        committed += one.committed
+        fulfilled += one.fulfilled
+    if held:
+        return "active"
+    if committed:
+        return "confirmed"
+    if fulfilled:
+        return "fulfilled"
+    return "expired" if verb == "expire" else "released"
+
+
+def show_hold(hold: Hold) -> Shown:
+    """The shape of a reservation in answers."""
+    reservation, lines = hold.reservation, _by_line(hold.allocations)
+    return {
+        "id": reservation.id,
+        "reference": reservation.reference,
+        "status": reservation.status,
+        "created_at": rfc3339(reservation.created_at),
+        "expires_at": rfc3339(reservation.expires_at),
+        "version": reservation.version,
+        "lines": [_show_line(index, lines[index]) for index in sorted(lines)],
+    }
+
+
+def as_expired(hold: Hold) -> Hold:
+    """How a hold looks whose time is over, before anybody has tidied it up."""
+    allocations = tuple(
+        one._replace(held=0, expired=one.expired + one.held) for one in hold.allocations
+    )
+    status = status_after("expire", allocations)
+    return Hold(hold.reservation._replace(status=status), allocations)
+
+
+def _by_line(allocations: Iterable[Allocation]) -> dict[int, list[Allocation]]:
+    lines: dict[int, list[Allocation]] = {}
+    for one in allocations:
+        lines.setdefault(one.line, []).append(one)
+    return lines
+
+
+def _show_line(index: int, allocations: Sequence[Allocation]) -> Shown:
+    def total(name: str) -> int:
+        return sum(getattr(one, name) for one in allocations)
+
+    held, committed = total("held"), total("committed")
+    return {
+        "index": index,
+        "sku": allocations[0].sku,
+        "requested": allocations[0].requested,
+        "quantity": total("quantity"),
+        "open": held + committed,
+        "held": held,
+        "committed": committed,
+        "fulfilled": total("fulfilled"),
+        "released": total("released"),
+        "expired": total("expired"),
+        "allocations": [
+            {
+                "location": one.location,
+                "quantity": one.quantity,
+                "open": one.held + one.committed,
+            }
+            for one in allocations
+            if one.quantity
+        ],
+    }

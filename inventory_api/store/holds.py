@@ -1,0 +1,184 @@
+"""Reservations: found with what they have, written with what has become of them."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, func, literal_column, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from inventory_api.domain.reservation import Allocation, Hold, Reservation
+from inventory_api.domain.types import Instant, Key
+from inventory_api.store.bulk import (
+    FIRST,
+    LISTED,
+    SECOND,
+    VALUES,
+    execute_many,
+    fetch,
+    listed,
+    prepare,
+)
+from inventory_api.store.tables import ALLOCATION, LEVEL, RESERVATION
+
+RESERVATION_COLUMNS = tuple(RESERVATION.c[name] for name in Reservation._fields)
+ALLOCATION_COLUMNS = tuple(ALLOCATION.c[name] for name in Allocation._fields)
+_AT_KEY = (ALLOCATION.c.sku == FIRST) & (ALLOCATION.c.location == SECOND)
+# Literal, like the condition of the index that serves it.
+_IS_HELD = ALLOCATION.c.held > literal_column("0")
+_IS_DUE = _IS_HELD & (ALLOCATION.c.expires_at <= bindparam("now"))
+_UNITS = ("held", "committed", "fulfilled", "released", "expired")
+
+_BY_ID = prepare(select(*RESERVATION_COLUMNS).where(RESERVATION.c.id.in_(VALUES)))
+_OPEN = prepare(
+    select(RESERVATION.c.id).where(
+        RESERVATION.c.reference.in_(VALUES), literal_column("status IN ('active', 'confirmed')")
+    )
+)
+_ALLOCATIONS = prepare(
+    select(*ALLOCATION_COLUMNS)
+    .where(ALLOCATION.c.reservation_id.in_(VALUES))
+    .order_by(ALLOCATION.c.reservation_id, ALLOCATION.c.line, ALLOCATION.c.location)
+)
+_DUE = prepare(
+    select(ALLOCATION.c.reservation_id)
+    .distinct()
+    .join_from(LISTED, ALLOCATION, _AT_KEY)
+    .where(_IS_DUE)
+    .limit(bindparam("limit"))
+)
+_DUE_UNITS = prepare(
+    select(ALLOCATION.c.sku, ALLOCATION.c.location, func.sum(ALLOCATION.c.held))
+    .join_from(LISTED, ALLOCATION, _AT_KEY)
+    .where(_IS_DUE)
+    .group_by(ALLOCATION.c.sku, ALLOCATION.c.location)
+)
+_NEXT = prepare(
+    select(ALLOCATION.c.sku, ALLOCATION.c.location, func.min(ALLOCATION.c.expires_at))
+    .join_from(LISTED, ALLOCATION, _AT_KEY)
+    .where(_IS_HELD, ALLOCATION.c.expires_at > bindparam("now"))
+    .group_by(ALLOCATION.c.sku, ALLOCATION.c.location)
+)
+_DUE_LEVELS = prepare(
+    select(LEVEL.c.sku, LEVEL.c.location)
+    .where(LEVEL.c.next_expiry_at <= bindparam("now"))
+    .order_by(LEVEL.c.next_expiry_at)
+    .limit(bindparam("limit"))
+)
+_NEXT_EXPIRY = select(func.min(LEVEL.c.next_expiry_at)).where(LEVEL.c.next_expiry_at.is_not(None))
+
+
+def _upsert(table: Any, keys: Sequence[str], changing: Sequence[str]) -> Any:  # Any: SQLAlchemy's
+    statement = insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(keys), set_={name: statement.excluded[name] for name in changing}
+    )
+
+
+_KEEP_RESERVATIONS = prepare(_upsert(RESERVATION, ["id"], ["status", "expires_at", "version"]))
+_KEEP_ALLOCATIONS = prepare(
+    _upsert(
+        ALLOCATION,
+        ["sku", "location", "reservation_id", "line"],
+        ["requested", "expires_at", *_UNITS],
+    )
+)
+_RETIME = prepare(
+    update(LEVEL)
+    .values(next_expiry_at=bindparam("at"))
+    .where(LEVEL.c.sku == bindparam("at_sku"), LEVEL.c.location == bindparam("at_location"))
+)
+
+
+async def holds_of(session: AsyncSession, ids: Collection[str]) -> dict[str, Hold]:
+    """The reservations that exist among the ids, with all their allocations."""
+    if not ids:
+        return {}
+    allocations: dict[str, list[Allocation]] = {}
+    for row in await fetch(session, _ALLOCATIONS, listed(ids)):
+        allocations.setdefault(row[2], []).append(Allocation._make(row))
+    rows = map(Reservation._make, await fetch(session, _BY_ID, listed(ids)))
+    return {row.id: Hold(row, tuple(allocations.get(row.id, ()))) for row in rows}
+
+
+async def open_ids(session: AsyncSession, references: Collection[str]) -> set[str]:
+    """The reservations that are active or confirmed under the references."""
+    if not references:
+        return set()
+    return {row[0] for row in await fetch(session, _OPEN, listed(references))}
+
+
+async def due_ids(
+    session: AsyncSession, keys: Collection[Key], now: Instant, *, limit: int
+) -> set[str]:
+    """At most so many reservations that still hold something on the levels, and should not."""
+    found = await fetch(session, _DUE, {**listed(keys), "now": now, "limit": limit})
+    return {row[0] for row in found}
+
+
+async def due_units(session: AsyncSession, keys: Collection[Key], now: Instant) -> dict[Key, int]:
+    """Units that levels seem to hold and do not, since their time is over."""
+    rows = await fetch(session, _DUE_UNITS, {**listed(keys), "now": now})
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+async def next_expiries(
+    session: AsyncSession, keys: Collection[Key], now: Instant
+) -> dict[Key, Instant]:
+    """When the first hold of each level ends that has not ended by now."""
+    rows = await fetch(session, _NEXT, {**listed(keys), "now": now})
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
+async def due_levels(session: AsyncSession, now: Instant, *, limit: int) -> list[Key]:
+    """Levels on which something may be due, the longest overdue first."""
+    rows = await fetch(session, _DUE_LEVELS, {"now": now, "limit": limit})
+    return [(row[0], row[1]) for row in rows]
+
+
+async def next_expiry(session: AsyncSession) -> Instant | None:
+    """Before then nothing is due anywhere."""
+    found: Instant | None = await session.scalar(_NEXT_EXPIRY)
+    return found
+
+
+async def find_holds(
+    session: AsyncSession,
+    *,
+    after: str,
+    limit: int,
+    status: str | None,
+    reference: str | None,
+    now: Instant,
+) -> list[str]:
+    """Reservations in the order in which they were made, from the one behind `after`."""
+    statement = select(RESERVATION.c.id).where(RESERVATION.c.id > after)
+    if status is not None:
+        statement = statement.where(RESERVATION.c.status == status)
+    if status == "active":
+        statement = statement.where(RESERVATION.c.expires_at > now)
+    if reference is not None:
+        statement = statement.where(RESERVATION.c.reference == reference)
+    rows = await session.execute(statement.order_by(RESERVATION.c.id).limit(limit))
+    return list(rows.scalars())
+
+
+async def last_id(session: AsyncSession, reference: str) -> str | None:
+    """The last reservation that was made under a reference."""
+    found: str | None = await session.scalar(
+        select(func.max(RESERVATION.c.id)).where(RESERVATION.c.reference == reference)
+    )
+    return found
+
+
+async def keep_holds(session: AsyncSession, holds: Iterable[Hold]) -> None:
+    """Write reservations with their allocations, new ones and changed ones."""
+    kept = list(holds)
+    await execute_many(session, _KEEP_RESERVATIONS, [tuple(one.reservation) for one in kept])
+    rows = [tuple(row) for one in kept for row in one.allocations]
+    await execute_many(session, _KEEP_ALLOCATIONS, rows)
+
+
+async def retime(session: AsyncSession, times: dict[Key, Instant | None]) -> None:
+    """Tell levels that did not move when their first hold ends."""
+    await execute_many(session, _RETIME, [(at, *key) for key, at in sorted(times.items())])

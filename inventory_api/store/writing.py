@@ -1,0 +1,39 @@
+"""What a decided batch leaves behind: one statement for each table."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from inventory_api.domain.decide import Snapshot
+from inventory_api.domain.ledger import Decided, write
+from inventory_api.domain.types import Instant, Key
+from inventory_api.store import changes
+from inventory_api.store.holds import keep_holds, retime
+
+
+async def write_batch(
+    session: AsyncSession,
+    decided: Sequence[Decided],
+    snapshot: Snapshot,
+    *,
+    known: Mapping[Key, object],
+    now: Instant,
+) -> int:
+    """Write the difference that the decisions made; the number of the first movement, or 0.
+
+    `known` are the levels that existed, in the order in which they are best written.
+    """
+    await keep_holds(session, snapshot.changed_holds.values())
+    first_seq, touched = 0, set[Key]()
+    if count := sum(len(one.decision.changes) for one in decided):
+        head = await changes.advance_head(session, count, now)
+        first_seq = head.seq - count + 1
+        pages = write(decided, first_seq=first_seq, recorded_at=head.recorded_at)
+        await changes.insert_movements(session, pages.movements)
+        await changes.insert_operations(session, pages.operations)
+        await changes.insert_levels(session, pages.opened(snapshot.levels, known))
+        await changes.update_levels(session, pages.balances(snapshot.levels, known))
+        touched.update(pages.touched)
+    levels = snapshot.levels
+    await retime(session, {key: levels[key].next_expiry_at for key in snapshot.retimed - touched})
+    return first_seq
