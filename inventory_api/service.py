@@ -98,19 +98,25 @@ class Service:
 
     @timed("check")
     async def check(
-        self, lines: Sequence[Fields], *, locations: frozenset[str] | None = None
+        self,
+        lines: Sequence[Fields],
+        *,
+        locations: frozenset[str] | None = None,
+        exclude_reference: str | None = None,
     ) -> Answer:
         """What can be sold of each line; a line that fails has an error, the others their result.
 
         Args:
             lines: `sku`, and optionally `quantity` (1) and `location` (all sellable ones).
             locations: those that the caller may see; None sees all.
+            exclude_reference: what its reservation holds counts as available.
         """
         size = self.settings.check_chunk_lines
         chunks = [lines[start : start + size] for start in range(0, len(lines), size)]
         async with self.deadline():
             answers = await asyncio.gather(
-                *(self._check_chunk(chunk, locations) for chunk in chunks), return_exceptions=True
+                *(self._check_chunk(chunk, locations, exclude_reference) for chunk in chunks),
+                return_exceptions=True,
             )
         checked = [_unless_failed(*pair) for pair in zip(chunks, answers, strict=True)]
         results = [line for _, found in checked for line in found]
@@ -287,10 +293,11 @@ class Service:
             raise fault from error
 
     async def _check_chunk(
-        self, lines: Sequence[Fields], locations: frozenset[str] | None
+        self, lines: Sequence[Fields], locations: frozenset[str] | None, own: str | None
     ) -> tuple[int, list[Answer]]:
         async with self._gates, self.database.reader() as session:
-            return await availability.check(session, lines, locations, self.steady_clock())
+            now = self.steady_clock()
+            return await availability.check(session, lines, locations, now, own=own)
 
     async def _fetch_levels(self, keys: Collection[Key]) -> dict[Key, Level]:
         async with self.database.reader() as session:

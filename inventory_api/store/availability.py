@@ -7,8 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.types import Instant, Level
+from inventory_api.domain.types import Instant, Key, Level
 from inventory_api.store.bulk import VALUES, listed
+from inventory_api.store.holds import held_under
 from inventory_api.store.levels import (
     head_seq,
     levels_of_items,
@@ -49,8 +50,13 @@ async def check(
     lines: Sequence[Fields],
     locations: frozenset[str] | None,
     now: Instant,
+    *,
+    own: str | None = None,
 ) -> tuple[int, list[Line]]:
-    """The ledger's position, and for each line what can be sold of it, or why it can't be told."""
+    """The ledger's position, and for each line what can be sold of it, or why it can't be told.
+
+    What the reservation under the reference `own` holds counts as available.
+    """
     anywhere = {line["sku"] for line in lines if line.get("location") is None}
     keys = {(line["sku"], line["location"]) for line in lines if line.get("location") is not None}
     seq = await head_seq(session)
@@ -60,6 +66,13 @@ async def check(
         sellable &= locations
     by_item = await _live_levels(session, anywhere, now) if anywhere else {}
     by_key = await without_due(session, await levels_of(session, keys), now)
+    given_back = {} if own is None else await held_under(session, own, now)
+    if given_back:
+        by_key = {key: _without(level, given_back) for key, level in by_key.items()}
+        by_item = {
+            sku: [_without(level, given_back) for level in levels]
+            for sku, levels in by_item.items()
+        }
     codes = {code for _, code in keys}
     known = (
         set((await session.execute(_KNOWN_LOCATIONS, listed(codes))).scalars()) if codes else codes
@@ -79,6 +92,10 @@ async def check(
             found = by_key.get((sku, location))
             results.append(_result(line, names[sku], [] if found is None else [found]))
     return seq, results
+
+
+def _without(level: Level, held: Mapping[Key, int]) -> Level:
+    return level._replace(reserved=level.reserved - held.get(level[:2], 0))
 
 
 async def _live_levels(

@@ -1,12 +1,13 @@
 """Reservations: found with what they have, written with what has become of them."""
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, literal_column, select, update
+from sqlalchemy import bindparam, case, func, literal_column, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from inventory_api.domain.catalog import rfc3339
 from inventory_api.domain.reservation import Allocation, Hold, Reservation
 from inventory_api.domain.types import Instant, Key
 from inventory_api.store.bulk import (
@@ -58,6 +59,25 @@ _NEXT = prepare(
     .join_from(LISTED, ALLOCATION, _AT_KEY)
     .where(_IS_HELD, ALLOCATION.c.expires_at > bindparam("now"))
     .group_by(ALLOCATION.c.sku, ALLOCATION.c.location)
+)
+_LIVE = case((ALLOCATION.c.expires_at > bindparam("now"), ALLOCATION.c.held), else_=0)
+_PROMISES = prepare(
+    select(
+        ALLOCATION.c.location,
+        ALLOCATION.c.reservation_id,
+        RESERVATION.c.reference,
+        ALLOCATION.c.expires_at,
+        _LIVE,
+        ALLOCATION.c.committed,
+    )
+    .join(RESERVATION, RESERVATION.c.id == ALLOCATION.c.reservation_id)
+    .where(
+        ALLOCATION.c.sku == bindparam("sku"),
+        ALLOCATION.c.location == bindparam("location"),
+        (_LIVE > 0) | (ALLOCATION.c.committed > 0),
+    )
+    .order_by(ALLOCATION.c.reservation_id)
+    .limit(bindparam("limit"))
 )
 _DUE_LEVELS = prepare(
     select(LEVEL.c.sku, LEVEL.c.location)
@@ -122,6 +142,18 @@ async def due_units(session: AsyncSession, keys: Collection[Key], now: Instant) 
     return {(row[0], row[1]): row[2] for row in rows}
 
 
+async def held_under(session: AsyncSession, reference: str, now: Instant) -> dict[Key, int]:
+    """Units that the open reservation of a reference holds, by level."""
+    held: dict[Key, int] = {}
+    ids = await open_ids(session, {reference})
+    for hold in (await holds_of(session, ids)).values():
+        if hold.reservation.expires_at > now:
+            for one in hold.allocations:
+                key = (one.sku, one.location)
+                held[key] = held.get(key, 0) + one.held
+    return held
+
+
 async def next_expiries(
     session: AsyncSession, keys: Collection[Key], now: Instant
 ) -> dict[Key, Instant]:
@@ -168,6 +200,37 @@ async def last_id(session: AsyncSession, reference: str) -> str | None:
     found: str | None = await session.scalar(
         select(func.max(RESERVATION.c.id)).where(RESERVATION.c.reference == reference)
     )
+    return found
+
+
+class Promise(NamedTuple):
+    """What one reservation has at one level, and until when it holds it."""
+
+    location: str
+    reservation_id: str
+    reference: str | None
+    expires_at: Instant
+    held: int
+    committed: int
+
+    def show(self, quantity: int) -> dict[str, object]:
+        """As an explanation tells it."""
+        return {
+            "reservation_id": self.reservation_id,
+            "reference": self.reference,
+            "quantity": quantity,
+            "expires_at": rfc3339(self.expires_at) if self.held else None,
+        }
+
+
+async def promises_at(
+    session: AsyncSession, keys: Collection[Key], now: Instant, *, limit: int
+) -> list[Promise]:
+    """Who has how much of the levels, at most so many for each; what is due holds nothing."""
+    found: list[Promise] = []
+    for sku, location in keys:
+        at = {"sku": sku, "location": location, "now": now, "limit": limit}
+        found += map(Promise._make, await fetch(session, _PROMISES, at))
     return found
 
 

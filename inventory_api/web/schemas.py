@@ -198,6 +198,14 @@ class LocationChange(TypedDict, total=False):
 assert set(LOCATION_KINDS) == {"warehouse", "store", "supplier", "transit"}
 
 
+# It stands in a path, so it has the SKU's alphabet.
+HoldReference = Annotated[
+    str,
+    Field(min_length=1, max_length=LINE_ID_LENGTH_MAX, examples=["cart:8f2"]),
+    _must(is_name, "name", "must be visible NFC text without '/' and without spaces around it"),
+]
+
+
 class CheckLine(TypedDict):
     """`quantity` is 1 if left out; without `location` all sellable ones count."""
 
@@ -212,6 +220,7 @@ class CheckBody(TypedDict):
 
     __pydantic_config__ = FORBID  # type: ignore[misc]
     lines: Annotated[list[CheckLine], Field(min_length=1, max_length=LINES_MAX)]
+    exclude_reference: NotRequired[HoldReference | None]
 
 
 class AdjustLineBody(TypedDict):
@@ -293,12 +302,6 @@ class PolicyBody(TypedDict, total=False):
     reorder_to: Units | None
 
 
-# It stands in a path, so it has the SKU's alphabet.
-HoldReference = Annotated[
-    str,
-    Field(min_length=1, max_length=LINE_ID_LENGTH_MAX, examples=["cart:8f2"]),
-    _must(is_name, "name", "must be visible NFC text without '/' and without spaces around it"),
-]
 ReferencePath = Annotated[HoldReference, Field(examples=["cart:8f2"])]
 Seconds = Annotated[int, Field(ge=1, le=366 * 24 * 3600)]
 SourcingWord = Literal["priority", "fewest_locations", "most_available"]

@@ -425,3 +425,32 @@ async def test_a_key_for_one_location_holds_only_there_and_sees_only_its_own(sho
     assert problem(more, 409)["code"] == "insufficient_stock"
     assert problem(other, 404)["code"] == "unknown_id"
     assert [one["id"] for one in listed.json()["items"]] == [own.json()["id"]]
+
+
+async def test_a_shopper_s_own_hold_does_not_block_his_page(shop: Shop) -> None:
+    await declare(shop, "cart:1", line("P001", 40))
+    lines = [line("P001", 50), line("P001", 50, "main")]
+
+    others = await shop.http.post("/v1/stock/check", json={"lines": lines})
+    own = await shop.http.post(
+        "/v1/stock/check", json={"lines": lines, "exclude_reference": "cart:1"}
+    )
+
+    assert [one["available"] for one in others.json()["results"]] == [10, 10]
+    assert [one["available"] for one in own.json()["results"]] == [50, 50]
+    assert [one["sufficient"] for one in own.json()["results"]] == [True, True]
+
+
+async def test_an_explanation_names_the_holds_and_the_promises(shop: Shop) -> None:
+    active = await declare(shop, "cart:1", line("P001", 4))
+    paid = await declare(shop, "cart:2", line("P001", 3))
+    await settle(shop, "confirm", paid)
+    await declare(shop, "cart:3", line("P001", 2), ttl_s=1)
+    shop.clock.move(1)
+
+    (main,) = (await shop.get("/v1/stock/P001/explain"))["levels"]
+
+    assert (main["reserved"], main["committed"]) == (4, 3)
+    assert [(one["reference"], one["quantity"]) for one in main["holds"]] == [("cart:1", 4)]
+    assert main["holds"][0]["expires_at"] == active["expires_at"]
+    assert [(one["reference"], one["quantity"]) for one in main["promises"]] == [("cart:2", 3)]

@@ -9,6 +9,7 @@ from inventory_api.domain.catalog import show_level, show_movement, show_operati
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import Level, Movement
 from inventory_api.store.availability import stock_of
+from inventory_api.store.holds import Promise, promises_at
 from inventory_api.store.ledger import (
     Filter,
     Step,
@@ -27,6 +28,8 @@ from inventory_api.web.schemas import ID, ExplainQuery, MovementQuery, SKUPath
 from inventory_api.web.shapes import ExplainAnswer, MovementList, OperationAnswer
 
 router = Router("Ledger")
+# Of each level: the rest is in the list of reservations.
+PROMISES_MAX = 100
 
 
 @router.get("/v1/movements", needs="read", answer=MovementList)
@@ -86,6 +89,10 @@ async def explain_stock(
         levels = [level for level in stock.levels if _is_wanted(call, query, level)]
         steps = [step for level in levels for step in _last_steps(level, query.limit)]
         movements = await movements_of(session, steps)
+        now = call.service.steady_clock()
+        promises = await promises_at(
+            session, [level[:2] for level in levels], now, limit=PROMISES_MAX
+        )
     sellable = [level for level in levels if level.location in stock.sellable]
     return json_reply(
         {
@@ -93,7 +100,9 @@ async def explain_stock(
             "name": stock.name,
             "as_of_seq": stock.seq,
             "available": sum(level.available for level in sellable),
-            "levels": [_explained(level, movements, sells=level in sellable) for level in levels],
+            "levels": [
+                _explained(level, movements, promises, sells=level in sellable) for level in levels
+            ],
         }
     )
 
@@ -111,8 +120,11 @@ def _last_steps(level: Level, limit: int) -> list[Step]:
     return [(version, level.sku, level.location) for version in range(first, level.version + 1)]
 
 
-def _explained(level: Level, movements: list[Movement], *, sells: bool) -> dict[str, object]:
+def _explained(
+    level: Level, movements: list[Movement], promises: list[Promise], *, sells: bool
+) -> dict[str, object]:
     own = [show_movement(one) for one in movements if one.location == level.location]
+    here = [one for one in promises if one.location == level.location]
     return {
         **show_level(level),
         "sellable": sells,
@@ -120,7 +132,7 @@ def _explained(level: Level, movements: list[Movement], *, sells: bool) -> dict[
             f"{level.available} available = {level.on_hand} on hand - {level.reserved} reserved"
             f" - {level.committed} committed - {level.safety_stock} safety stock"
         ),
-        "holds": [],
-        "promises": [],
+        "holds": [one.show(one.held) for one in here if one.held],
+        "promises": [one.show(one.committed) for one in here if one.committed],
         "movements": own[::-1],
     }

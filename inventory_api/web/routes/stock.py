@@ -129,12 +129,17 @@ async def transfer_stock(call: Call, body: TransferBody) -> Response | Problem:
 async def check_stock(call: Call, body: CheckBody) -> Response:
     """Ask how many can be sold, line by line; a line that can't be told has an error of its own.
 
-    Without a location a line counts all that sell.
+    Without a location a line counts all that sell. What the reservation under `exclude_reference`
+    holds counts as available, so that a shopper's own hold does not block the page.
     """
     lines = body["lines"]
     named = {line["location"] for line in lines if line.get("location") is not None}
     require_locations(call, {code for code in named if code is not None})
-    answer = await call.service.check(lines, locations=call.principal.locations)
+    answer = await call.service.check(
+        lines,
+        locations=call.principal.locations,
+        exclude_reference=body.get("exclude_reference"),
+    )
     for result in answer["results"]:
         if "error" in result:
             result["error"]["detail"] = detail(result["error"]["code"], call.language)
