@@ -166,8 +166,8 @@ def settle(command: Settle, snapshot: Snapshot, stamp: Stamp) -> Decision:
         return _refused(Code.UNKNOWN_ID, {})
     if command.kind == "extend":
         return _extend(command, hold, snapshot, stamp)
-    if command.kind == "confirm" and hold.reservation.status == "expired" and not command.lines:
-        return _recover(hold, snapshot)
+    if command.kind == "confirm" and _is_late(hold):
+        return _recover(command, hold, snapshot)
     sources = _SOURCES[command.kind]
     if not any(getattr(one, name) for one in hold.allocations for name in sources):
         return _not_active(hold)
@@ -277,24 +277,36 @@ def _extend(command: Settle, hold: Hold, snapshot: Snapshot, stamp: Stamp) -> De
     return draft.done(Hold(reservation, allocations), "extend")
 
 
-def _recover(hold: Hold, snapshot: Snapshot) -> Decision:
+def _is_late(hold: Hold) -> bool:
+    """Whether nothing is held any more, and what was held has expired and not shipped."""
+    has_expired = any(one.expired for one in hold.allocations)
+    return has_expired and not hold.held and hold.reservation.status in ("expired", "confirmed")
+
+
+def _recover(command: Settle, hold: Hold, snapshot: Snapshot) -> Decision:
     """A late payment: take again what had expired, where it was, if it is still free."""
-    draft = _Draft(snapshot, hold.reservation.id, "sale")
-    allocations, refused = [], []
-    for one in hold.allocations:
-        key = (one.sku, one.location)
-        level = draft.look(key)
-        free = promisable(level, one.expired)
-        if free < one.expired:
-            line = ReserveLine(one.sku, one.location, one.expired)
-            refused.append(_shortage(line, (), draft, one.expired - free))
-        elif one.expired:
-            draft.move(key, "confirm", committed=one.expired)
-        allocations.append(one._replace(expired=0, committed=one.committed + one.expired))
+    other = snapshot.open_hold(hold.reservation.reference)
+    if other is not None and other.reservation.id != hold.reservation.id:
+        return _refused(Code.ALREADY_EXISTS, {"id": other.reservation.id})
+    parts, refused = _parts(command, hold, ("expired",))
     if refused:
-        return Decision(
-            refused, (), refused=True, rejection=Rejection(Code.RESERVATION_EXPIRED, {})
+        return Decision(refused, (), refused=True)
+    draft = _Draft(snapshot, hold.reservation.id, "sale")
+    allocations = []
+    for one, quantity in zip(hold.allocations, parts, strict=True):
+        key = (one.sku, one.location)
+        free = promisable(draft.look(key), quantity)
+        if free < quantity:
+            line = ReserveLine(one.sku, one.location, quantity)
+            refused.append(_shortage(line, (), draft, quantity - free)._replace(place=one.line))
+        elif quantity:
+            draft.move(key, "confirm", committed=quantity)
+        allocations.append(
+            one._replace(expired=one.expired - quantity, committed=one.committed + quantity)
         )
+    if refused:
+        late = Rejection(Code.RESERVATION_EXPIRED, {"id": hold.reservation.id})
+        return Decision(refused, (), refused=True, rejection=late)
     return draft.done(Hold(hold.reservation, tuple(allocations)), "confirm", recovered=True)
 
 

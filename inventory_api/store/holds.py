@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, case, func, literal_column, select, update
+from sqlalchemy import and_, bindparam, case, func, literal_column, select, true, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -183,16 +183,23 @@ async def find_holds(
     reference: str | None,
     now: Instant,
 ) -> list[str]:
-    """Reservations in the order in which they were made, from the one behind `after`."""
+    """Reservations in the order in which they were made, from the one behind `after`.
+
+    Those of a status include what is due and not yet tidied up: the caller looks what it is.
+    """
     statement = select(RESERVATION.c.id).where(RESERVATION.c.id > after)
-    if status is not None:
-        statement = statement.where(RESERVATION.c.status == status)
-    if status == "active":
-        statement = statement.where(RESERVATION.c.expires_at > now)
     if reference is not None:
         statement = statement.where(RESERVATION.c.reference == reference)
-    rows = await session.execute(statement.order_by(RESERVATION.c.id).limit(limit))
-    return list(rows.scalars())
+    chosen = [statement]
+    if status is not None:
+        is_over = RESERVATION.c.expires_at <= now
+        live = and_(RESERVATION.c.status == status, ~is_over if status == "active" else true())
+        due = and_(RESERVATION.c.status == "active", is_over)
+        chosen = [statement.where(live), *([] if status == "active" else [statement.where(due)])]
+    found: set[str] = set()
+    for one in chosen:
+        found.update((await session.execute(one.order_by(RESERVATION.c.id).limit(limit))).scalars())
+    return sorted(found)[:limit]
 
 
 async def last_id(session: AsyncSession, reference: str) -> str | None:

@@ -123,6 +123,14 @@ async def _add_holds(session: AsyncSession, snapshot: Snapshot, promises: Sequen
     ids = {command.id for command in promises if isinstance(command, Settle)}
     ids |= await open_ids(session, {one.reference for one in wanted if one.reference})
     snapshot.holds.update(await holds_of(session, ids))
+    # Whoever pays late may find that his cart has a new hold.
+    late = {
+        hold.reservation.reference
+        for hold in snapshot.holds.values()
+        if hold.reservation.reference and hold.reservation.status in ("active", "expired")
+    }
+    newer = await open_ids(session, late) - ids
+    snapshot.holds.update(await holds_of(session, newer))
     await _add_levels_of(session, snapshot, snapshot.holds.values())
     if not wanted:
         return

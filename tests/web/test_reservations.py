@@ -367,6 +367,8 @@ async def test_reservations_are_listed_by_status_and_reference(shop: Shop) -> No
 
     assert references(await shop.get("/v1/reservations", status="active")) == ["cart:1", "cart:2"]
     assert references(await shop.get("/v1/reservations", status="expired")) == ["cart:0"]
+    shop.clock.move(1)
+    assert references(await shop.get("/v1/reservations", status="expired")) == ["cart:0", "cart:1"]
     assert references(await shop.get("/v1/reservations", reference="cart:2")) == ["cart:2"]
     walked = await shop.walk("/v1/reservations", limit=1)
     assert [one["reference"] for one in walked] == ["cart:0", "cart:1", "cart:2"]
@@ -454,3 +456,26 @@ async def test_an_explanation_names_the_holds_and_the_promises(shop: Shop) -> No
     assert [(one["reference"], one["quantity"]) for one in main["holds"]] == [("cart:1", 4)]
     assert main["holds"][0]["expires_at"] == active["expires_at"]
     assert [(one["reference"], one["quantity"]) for one in main["promises"]] == [("cart:2", 3)]
+
+
+async def test_a_part_of_what_expired_can_be_paid_late(shop: Shop) -> None:
+    hold = await reserve(shop, line("P001", 5), ttl_s=10)
+    await settle(shop, "confirm", hold, {"sku": "P001", "quantity": 1})
+    shop.clock.move(10)
+
+    late = await settle(shop, "confirm", hold, {"sku": "P001", "quantity": 3})
+
+    told = late.json()["lines"][0]
+    assert (late.json()["status"], late.json()["recovered"]) == ("confirmed", True)
+    assert (told["committed"], told["expired"]) == (4, 1)
+
+
+async def test_a_late_payment_does_not_stand_beside_a_new_hold_of_its_cart(shop: Shop) -> None:
+    old = await reserve(shop, line("P001", 5), reference="cart:1", ttl_s=10)
+    shop.clock.move(10)
+    new = await declare(shop, "cart:1", line("P001", 3))
+
+    late = await settle(shop, "confirm", old)
+
+    assert (problem(late, 409)["code"], late.json()["id"]) == ("already_exists", new["id"])
+    assert await promised(shop) == (50, 3, 0)

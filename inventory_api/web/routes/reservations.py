@@ -113,6 +113,7 @@ async def list_the_reservations(
         )
         holds = await holds_of(session, ids)
     shown = [_shown(call, holds[one]) for one in ids if _sees(call, holds[one])]
+    shown = [one for one in shown if query.status in (None, one["status"])]
     listed = page(shown, query.limit, None)
     listed["next_cursor"] = cursor_after(ids[-1]) if len(ids) == query.limit else None
     return json_reply(listed)
@@ -151,7 +152,7 @@ async def get_a_reservation_by_reference(
     "/v1/reservations/{reservation_id}/confirm",
     needs="write",
     answer=ReservationAnswer,
-    errors=(*SETTLE_ERRORS, Code.INSUFFICIENT_STOCK),
+    errors=(*SETTLE_ERRORS, Code.INSUFFICIENT_STOCK, Code.ALREADY_EXISTS),
     example={"lines": [{"sku": "P001", "quantity": 1}]},
 )
 async def confirm_a_reservation(
@@ -160,7 +161,7 @@ async def confirm_a_reservation(
     """Promise what is held firmly: it is paid and will not expire.
 
     If the hold has expired it is taken again where it was, if it is still free: then the answer
-    says `recovered`.
+    says `recovered`. If the cart has a new hold meanwhile, that one counts.
     """
     return await _settle(call, "confirm", reservation_id, body or {})
 
