@@ -48,6 +48,7 @@ RULES: dict[str, tuple[str, str]] = {
     "level_differs": ("I4", "The level is not as its last movement left it."),
     "level_behind": ("I4", "The ledger has more movements of the level than it counts."),
     "promises_differ": ("I5", "Reserved or committed is not what reservations hold there."),
+    "expiry_forgotten": ("I6", "A hold ends before the level would look for it."),
     "level_unfounded": ("I4", "The level has no movement."),
     "operation_missing": ("operation", "The movement's operation does not exist."),
     "operation_differs": ("operation", "Actor, reference or time are not the operation's."),
@@ -307,11 +308,8 @@ _WRONG_MOVEMENTS = (
 
 
 def _of_level(movement: Any, version: Any) -> ColumnElement[bool]:  # Any: mapped columns
-    return and_(
-        movement.level_version == version,
-        movement.sku == _LEVEL.sku,
-        movement.location == _LEVEL.location,
-    )
+    is_there = and_(movement.sku == _LEVEL.sku, movement.location == _LEVEL.location)
+    return and_(movement.level_version == version, is_there)
 
 
 def _sum_at_level(units: ColumnElement[int]) -> ColumnElement[int]:
@@ -319,6 +317,19 @@ def _sum_at_level(units: ColumnElement[int]) -> ColumnElement[int]:
         ALLOCATION.c.sku == _LEVEL.sku, ALLOCATION.c.location == _LEVEL.location
     )
     return total.scalar_subquery()
+
+
+def _holds_until_before_next_expiry() -> ColumnElement[bool]:
+    return (
+        select(ALLOCATION.c.sku)
+        .where(
+            ALLOCATION.c.sku == _LEVEL.sku,
+            ALLOCATION.c.location == _LEVEL.location,
+            ALLOCATION.c.held > literal_column("0"),
+            or_(_LEVEL.next_expiry_at.is_(None), ALLOCATION.c.expires_at < _LEVEL.next_expiry_at),
+        )
+        .exists()
+    )
 
 
 _LEVEL_PAGE = (
@@ -333,6 +344,7 @@ _LEVEL_PAGE = (
                     _LEVEL.reserved != _sum_at_level(ALLOCATION.c.held),
                     _LEVEL.committed != _sum_at_level(ALLOCATION.c.committed),
                 ),
+                "expiry_forgotten": _holds_until_before_next_expiry(),
                 "level_unfounded": _LEVEL.version == 0,
                 "level_differs": or_(
                     _MOVEMENT.seq.is_distinct_from(_LEVEL.seq),

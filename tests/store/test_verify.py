@@ -77,6 +77,16 @@ FAULTS: dict[str, tuple[Sequence[str], set[tuple[str, int | str | None]]]] = {
         ],
         {("promises_differ", "P001/main")},
     ),
+    "hold-without-an-end": (
+        [
+            "UPDATE movement SET reserved = 1, d_reserved = 1, available = available - 1"
+            " WHERE seq = 7",
+            "UPDATE level SET reserved = 1 WHERE sku = 'P001' AND location = 'main'",
+            "INSERT INTO reservation VALUES ('r', NULL, 'test', 'active', 1, 2, 1)",
+            "INSERT INTO allocation VALUES ('P001', 'main', 'r', 0, 1, 2, 1, 0, 0, 0, 0)",
+        ],
+        {("expiry_forgotten", "P001/main")},
+    ),
     "negative-balance": (
         ["UPDATE movement SET incoming = -1, d_incoming = -1 WHERE seq = 5"],
         {("out_of_bounds", 5), ("level_differs", "P001/store-1")},

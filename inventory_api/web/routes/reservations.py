@@ -21,12 +21,7 @@ from inventory_api.domain.reservation import (
 from inventory_api.store.holds import find_holds, holds_of, last_id
 from inventory_api.web.answers import answered, etag, key_of, require_locations
 from inventory_api.web.call import Call
-from inventory_api.web.paging import cursor_after, page, position_of
-from inventory_api.web.problems import Problem, invalid
-from inventory_api.web.reply import RawHeader, json_reply
-from inventory_api.web.routing import Router
-from inventory_api.web.schemas import (
-    ID,
+from inventory_api.web.hold_schemas import (
     DeclareBody,
     ExtendBody,
     ReferencePath,
@@ -34,6 +29,11 @@ from inventory_api.web.schemas import (
     ReserveBody,
     SettleBody,
 )
+from inventory_api.web.paging import cursor_after, page, position_of
+from inventory_api.web.problems import Problem, invalid
+from inventory_api.web.reply import RawHeader, json_reply
+from inventory_api.web.routing import Router
+from inventory_api.web.schemas import ID
 from inventory_api.web.shapes import ReservationAnswer, ReservationList
 
 router = Router("Reservations")
