@@ -1,9 +1,13 @@
 """A sale: more buyers than units."""
 
 import asyncio
+from collections import Counter
+
+import pytest
 
 from tests.battery.client import Connection
 from tests.battery.history import History
+from tests.battery.holds import audit_stopped, count, level, reserve, told
 from tests.battery.oracle import audit
 from tests.server import ServerProcess
 
@@ -28,3 +32,32 @@ async def test_500_units_go_to_exactly_500_of_2000_buyers(server: ServerProcess)
     assert history.statuses() == {200: STOCK + 1, 409: BUYERS - STOCK}
     movements = await audit(server, history)
     assert movements[-1]["on_hand"] == 0
+
+
+@pytest.mark.parametrize(
+    ("stock", "buyers"),
+    [
+        pytest.param(100, 400, id="sample"),
+        pytest.param(STOCK, BUYERS, id="full", marks=pytest.mark.slow),
+    ],
+)
+async def test_units_are_held_for_as_many_buyers_as_there_are_and_for_no_one_else(
+    server: ServerProcess, stock: int, buyers: int
+) -> None:
+    waiting = iter(range(buyers))
+    answers: Counter[str] = Counter()
+
+    async def serve_buyers() -> None:
+        async with Connection(server.port) as connection:
+            for number in waiting:
+                answer = await reserve(connection, "P001", reference=f"cart:{number}")
+                answers[told(answer)] += 1
+
+    async with Connection(server.port) as connection:
+        await count(connection, "P001", stock)
+        await asyncio.gather(*(serve_buyers() for _ in range(AT_ONCE)))
+        now = await level(connection, "P001")
+
+    assert answers == {"201": stock, "409 insufficient_stock": buyers - stock}
+    assert (now["on_hand"], now["reserved"], now["available"]) == (stock, stock, 0)
+    await audit_stopped(server)
