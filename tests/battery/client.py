@@ -54,8 +54,13 @@ class Connection:
         return await self.request("GET", path)
 
     async def post(self, path: str, body: JSON, *, key: str | None = None) -> Answer:
+        return await self.send_json("POST", path, body, key=key)
+
+    async def send_json(
+        self, method: str, path: str, body: JSON, *, key: str | None = None
+    ) -> Answer:
         headers = {} if key is None else {"Idempotency-Key": key}
-        return await self.request("POST", path, json.dumps(body).encode(), headers)
+        return await self.request(method, path, json.dumps(body).encode(), headers)
 
     async def request(
         self,

@@ -24,11 +24,9 @@ async def reserve(connection: Connection, sku: str, quantity: int = 1, **more: J
 
 async def declare(connection: Connection, reference: str, sku: str, quantity: int) -> Answer:
     """Say what a reference shall hold from now on."""
-    body = f'{{"lines": [{{"sku": "{sku}", "quantity": {quantity}}}]}}'.encode()
-    headers = {"Content-Type": "application/json"}
-    return await connection.request(
-        "PUT", f"/v1/reservations/by-reference/{reference}", body, headers
-    )
+    path = f"/v1/reservations/by-reference/{reference}"
+    body = {"lines": [{"sku": sku, "quantity": quantity}]}
+    return await connection.send_json("PUT", path, body)
 
 
 async def settle(connection: Connection, hold: str, verb: str, **body: JSON) -> Answer:
@@ -123,7 +121,7 @@ def _assert_units(movements: list[Row], allocations: list[Row]) -> None:
     booked: dict[tuple[str, str, str], Sums] = defaultdict(lambda: dict.fromkeys(UNITS, 0))
     for row in movements:
         if row["reservation_id"] is not None:
-            _book(booked[row["reservation_id"], row["sku"], row["location"]], row)
+            book(booked[row["reservation_id"], row["sku"], row["location"]], row)
     found: dict[tuple[str, str, str], Sums] = defaultdict(lambda: dict.fromkeys(UNITS, 0))
     for row in allocations:
         sums = found[row["reservation_id"], row["sku"], row["location"]]
@@ -133,7 +131,8 @@ def _assert_units(movements: list[Row], allocations: list[Row]) -> None:
         assert booked[key] == found[key], key
 
 
-def _book(sums: Sums, row: Row) -> None:
+def book(sums: Sums, row: Row) -> None:
+    """Bring the units of a hold into the state into which a movement takes them."""
     held, committed, on_hand = row["d_reserved"], row["d_committed"], row["d_on_hand"]
     sums["held"] += held
     sums["committed"] += committed
