@@ -147,6 +147,7 @@ class LineError(TypedDict):
     requested: NotRequired[int]
     available: NotRequired[int]
     shortage: NotRequired[int]
+    open: NotRequired[int]
     elsewhere: NotRequired[list[dict[str, Any]]]  # Any: a location and what it has
     next_available_at: NotRequired[str | None]
     expected_on_hand: NotRequired[int]
