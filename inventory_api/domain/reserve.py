@@ -214,6 +214,9 @@ def _take_lines(
     }
     ranked = ranking(command.lines, places, draft.look, command.sourcing)
     most_available = command.sourcing is Sourcing.MOST_AVAILABLE
+    had: dict[SKU, list[LocationCode]] = {}
+    for sku, code in own:
+        had.setdefault(sku, []).append(code)
     for index, line in enumerate(command.lines):
         barred = snapshot.barred_items.get(line.sku)
         if barred is None and line.location is not None:
@@ -221,9 +224,12 @@ def _take_lines(
         if barred is not None:
             refused.append(Refused(line, Rejection(barred, {}), index))
             continue
-        preferred = [code for sku, code in own if sku == line.sku]
         takes, missing = take(
-            line, ranked, draft.look, most_available=most_available, preferred=preferred
+            line,
+            ranked,
+            draft.look,
+            most_available=most_available,
+            preferred=had.get(line.sku, ()),
         )
         if missing and not command.allow_partial:
             refused.append(_shortage(line, ranked, draft, missing)._replace(place=index))
@@ -317,11 +323,14 @@ def _parts(command: Settle, hold: Hold, sources: Sequence[str]) -> tuple[list[in
         return open_units, []
     meant = [0] * len(open_units)
     refused = []
+    by_item: dict[SKU, list[int]] = {}
+    for index, one in enumerate(hold.allocations):
+        by_item.setdefault(one.sku, []).append(index)
     for number, part in enumerate(command.lines):
         own = [
             index
-            for index, one in enumerate(hold.allocations)
-            if one.sku == part.sku and part.location in (None, one.location)
+            for index in by_item.get(part.sku, ())
+            if part.location in (None, hold.allocations[index].location)
         ]
         left = sum(open_units[index] - meant[index] for index in own)
         wanted = left if part.quantity is None else part.quantity
@@ -336,8 +345,7 @@ def _parts(command: Settle, hold: Hold, sources: Sequence[str]) -> tuple[list[in
 
 
 def _too_many(part: Part, left: int) -> Refused:
-    facts = {"requested": part.quantity, "open": left}
-    return Refused(part, Rejection(Code.NOT_OPEN, facts))
+    return Refused(part, Rejection(Code.NOT_OPEN, {"requested": part.quantity, "open": left}))
 
 
 def _off_the_shelf(one: Allocation, quantity: int, draft: _Draft) -> Refused:
