@@ -108,6 +108,7 @@ FIGURES = (
     ),
     Figure(name="  the same / bare with a unique index", ratio=_to_bare("batch", "bare unique")),
     Figure(name="  eight calls at once / bare", ratio=_to_bare("batches", "bare")),
+    Figure(name="one-line reserve / no-op POST", ratio=_to_noop("reserve", "reserve"), bar=2.5),
     Figure(name="level read / no-op GET", ratio=_to_noop("read", "read"), bar=1.6),
     Figure(name="fairness of changes, p99 / p50", ratio=_tail("adjust"), bar=4.0),
     Figure(name="  the same on one hot SKU", ratio=_tail("hot"), bar=4.0),

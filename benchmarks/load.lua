@@ -2,7 +2,7 @@
 --   adjust  one line, a SKU drawn at random      hot    one line, always the same SKU
 --   keyed   as adjust, with an Idempotency-Key   batch  1,000 lines of different SKUs
 --   read    one level, drawn at random           batches the same, several at once
---                                                stretch 1,000 neighbours, from a random one on
+--   reserve one line held, a SKU at random       stretch 1,000 neighbours, from a random one on
 -- Prints one JSON object with counts and latencies when done.
 
 local scenario, items, seed, deck, sent = "adjust", 1, 1, {}, 0
@@ -48,6 +48,13 @@ local scenarios = {
     local lines, first = {}, math.random(items - 999)
     for k = 1, 1000 do lines[k] = line(first + k - 1) end
     return adjust(table.concat(lines, ","))
+  end,
+  reserve = function()
+    sent = sent + 1
+    -- A day: no hold ends while the bench runs, which would be booked and not counted.
+    local body = '{"reference":"cart:' .. seed .. "-" .. sent .. '","ttl_s":86400,"lines":[{"sku":"'
+      .. sku(draw(1)) .. '","location":"main","quantity":1}]}'
+    return wrk.format("POST", "/v1/reservations", headers, body)
   end,
   read = function()
     return wrk.format("GET", "/v1/stock/" .. sku(draw(1)) .. "/main")

@@ -19,6 +19,7 @@ CONNECTIONS = {
     "hot": 64,
     "keyed": 64,
     "read": 64,
+    "reserve": 64,
     # One call after the other makes one transaction of each, as in the bare loop; several at once
     # share transactions, and pages of levels that they have in common.
     "batch": 1,

@@ -1,4 +1,4 @@
-"""The honest reference: FastAPI answers the adjust and the level read with constants, doing nothing.
+"""The honest reference: FastAPI answers adjust, hold and level read with constants, doing nothing.
 
 Two variants, because either may be the cheaper one: `model` answers through response models,
 `plain` returns dictionaries. The bench judges against the cheaper of the two.
@@ -78,6 +78,62 @@ class AdjustAnswer(BaseModel):
     results: list[AdjustResult]
 
 
+class ReserveLine(BaseModel):
+    """One line of the reserve body."""
+
+    sku: str
+    location: str | None = None
+    quantity: int
+
+
+class ReserveBody(BaseModel):
+    """The reserve body."""
+
+    reference: str | None = None
+    ttl_s: int | None = None
+    allow_partial: bool = False
+    sourcing: Literal["priority", "fewest_locations", "most_available"] = "priority"
+    note: str | None = None
+    lines: list[ReserveLine]
+
+
+class Allocation(BaseModel):
+    """What a line holds at one location."""
+
+    location: str
+    quantity: int
+    open: int
+
+
+class HeldLine(BaseModel):
+    """One line of a hold."""
+
+    index: int
+    sku: str
+    requested: int
+    quantity: int
+    open: int
+    held: int
+    committed: int
+    fulfilled: int
+    released: int
+    expired: int
+    allocations: list[Allocation]
+
+
+class ReserveAnswer(BaseModel):
+    """The answer to a reserve."""
+
+    id: str
+    reference: str | None
+    status: str
+    created_at: str
+    expires_at: str
+    version: int
+    lines: list[HeldLine]
+    created: bool
+
+
 def level(sku: str, location: str) -> dict[str, object]:
     """A constant level."""
     return {
@@ -115,6 +171,35 @@ def answer(body: AdjustBody) -> dict[str, object]:
     return {"operation_id": OPERATION_ID, "applied": 1, "rejected": 0, "results": [result]}
 
 
+def hold(body: ReserveBody) -> dict[str, object]:
+    """A constant hold of the size of the real one."""
+    line = body.lines[0]
+    some = line.quantity
+    held = {
+        "index": 0,
+        "sku": line.sku,
+        "requested": some,
+        "quantity": some,
+        "open": some,
+        "held": some,
+        "committed": 0,
+        "fulfilled": 0,
+        "released": 0,
+        "expired": 0,
+        "allocations": [{"location": line.location or "main", "quantity": some, "open": some}],
+    }
+    return {
+        "id": OPERATION_ID,
+        "reference": body.reference,
+        "status": "active",
+        "created_at": "2026-01-31T08:15:00.000000Z",
+        "expires_at": "2026-02-01T08:15:00.000000Z",
+        "version": 1,
+        "lines": [held],
+        "created": True,
+    }
+
+
 def model() -> FastAPI:
     """The variant that answers through response models."""
     app = FastAPI()
@@ -122,6 +207,10 @@ def model() -> FastAPI:
     @app.post("/v1/stock/adjust", response_model=AdjustAnswer)
     async def adjust(body: AdjustBody) -> dict[str, object]:
         return answer(body)
+
+    @app.post("/v1/reservations", response_model=ReserveAnswer, status_code=201)
+    async def reserve(body: ReserveBody) -> dict[str, object]:
+        return hold(body)
 
     @app.get("/v1/stock/{sku}/{location}", response_model=LevelRead)
     async def read(sku: str, location: str) -> dict[str, object]:
@@ -137,6 +226,10 @@ def plain() -> FastAPI:
     @app.post("/v1/stock/adjust", response_model=None)
     async def adjust(body: AdjustBody) -> dict[str, object]:
         return answer(body)
+
+    @app.post("/v1/reservations", response_model=None, status_code=201)
+    async def reserve(body: ReserveBody) -> dict[str, object]:
+        return hold(body)
 
     @app.get("/v1/stock/{sku}/{location}", response_model=None)
     async def read(sku: str, location: str) -> dict[str, object]:
