@@ -180,7 +180,7 @@ def is_legal_text(name: str, schema: JSON, text: str) -> bool:
     if name == "reason":
         return False  # likewise
     # A reservation's reference stands in a path, others do not; their lengths tell them apart.
-    is_in_path = name == "reference" and schema.get("maxLength") == 128
+    is_in_path = name.endswith("reference") and schema.get("maxLength") == 128
     return not (name in NAMES or is_in_path) or _is_name(text)
 
 
