@@ -132,6 +132,7 @@ class ReserveAnswer(BaseModel):
     version: int
     lines: list[HeldLine]
     created: bool
+    backordered: list[object]
 
 
 def level(sku: str, location: str) -> dict[str, object]:
@@ -197,6 +198,7 @@ def hold(body: ReserveBody) -> dict[str, object]:
         "version": 1,
         "lines": [held],
         "created": True,
+        "backordered": [],
     }
 
 

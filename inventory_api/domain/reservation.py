@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from inventory_api.domain.catalog import rfc3339
 from inventory_api.domain.commands import Mode
-from inventory_api.domain.types import SKU, Instant, LocationCode
+from inventory_api.domain.types import SKU, Instant, Key, LocationCode
 
 Shown = dict[str, Any]  # Any: JSON values
 
@@ -70,6 +70,19 @@ class Hold(NamedTuple):
     def held(self) -> int:
         """Units that will expire."""
         return sum(one.held for one in self.allocations)
+
+    def held_at(self) -> dict[Key, int]:
+        """Units that will expire, by level."""
+        held: dict[Key, int] = {}
+        for one in self.allocations:
+            if one.held:
+                key = (one.sku, one.location)
+                held[key] = held.get(key, 0) + one.held
+        return held
+
+    def is_seen_by(self, visible: frozenset[str] | None) -> bool:
+        """Whether a caller who may hear of these locations may hear of all of it."""
+        return visible is None or all(one.location in visible for one in self.allocations)
 
     def is_due(self, now: Instant) -> bool:
         """Whether its time is over and it holds something still."""

@@ -96,13 +96,19 @@ def reserve(command: Reserve, snapshot: Snapshot, stamp: Stamp) -> Decision:
     if before is not None:
         row = before.reservation._replace(expires_at=expires_at)
     draft = _Draft(snapshot, row.id, command.reason)
-    own = {} if before is None else _held_at(before)
+    own = {} if before is None else before.held_at()
     taken, refused = _take_lines(command, _without(draft, own), own)
     if refused:
         return Decision(refused, (), refused=True)
     old = {} if before is None else {_name(one): one for one in before.allocations}
     allocations = _difference(old, _wanted(command.lines, taken, row, snapshot), draft)
-    return draft.done(Hold(row, allocations), "release", created=before is None)
+    backordered = [
+        {"index": index, "quantity": units}
+        for index, takes in enumerate(taken)
+        if (units := sum(one.backordered for one in takes))
+    ]
+    facts = {"created": before is None, "backordered": backordered}
+    return draft.done(Hold(row, allocations), "release", **facts)
 
 
 def _no_new_hold(command: Reserve, before: Hold | None) -> Decision | None:
@@ -125,7 +131,7 @@ def _wanted(
     somewhere = min(snapshot.places, default=LocationCode("main"))
     wanted = {}
     for index, (line, takes) in enumerate(zip(lines, taken, strict=True)):
-        for code, quantity in takes or [Take(line.location or somewhere, 0)]:
+        for code, quantity, _ in takes or [Take(line.location or somewhere, 0)]:
             wanted[line.sku, code, index] = Allocation(
                 line.sku, code, row.id, index, line.quantity, row.expires_at, quantity
             )
@@ -162,7 +168,7 @@ def _difference(
 def settle(command: Settle, snapshot: Snapshot, stamp: Stamp) -> Decision:
     """Confirm, fulfill, release or extend: what is named, or everything that can be."""
     hold = snapshot.holds.get(command.id)
-    if hold is None or not _sees(command.visible, hold):
+    if hold is None or not hold.is_seen_by(command.visible):
         return _refused(Code.UNKNOWN_ID, {})
     if command.kind == "extend":
         return _extend(command, hold, snapshot, stamp)
@@ -381,19 +387,6 @@ def _not_active(hold: Hold) -> Decision:
     status = hold.reservation.status
     code = Code.RESERVATION_EXPIRED if status == "expired" else Code.RESERVATION_NOT_ACTIVE
     return _refused(code, {"id": hold.reservation.id, "state": status})
-
-
-def _sees(visible: frozenset[str] | None, hold: Hold) -> bool:
-    return visible is None or all(one.location in visible for one in hold.allocations)
-
-
-def _held_at(hold: Hold) -> dict[Key, int]:
-    held: dict[Key, int] = {}
-    for one in hold.allocations:
-        if one.held:
-            key = (one.sku, one.location)
-            held[key] = held.get(key, 0) + one.held
-    return held
 
 
 def _name(one: Allocation) -> Name:

@@ -18,10 +18,11 @@ class Place(NamedTuple):
 
 
 class Take(NamedTuple):
-    """So many units from one location."""
+    """So many units from one location, and how many of them are not there yet."""
 
     location: LocationCode
     quantity: int
+    backordered: int = 0
 
 
 def ranking(
@@ -67,15 +68,17 @@ def take(
     for level in levels:
         if level.available >= line.quantity:
             return [Take(level.location, line.quantity)], 0
-    taken: dict[LocationCode, int] = {}
+    there: dict[LocationCode, int] = {}
+    later: dict[LocationCode, int] = {}
     missing = line.quantity
     for level in levels:
-        _add(taken, level.location, min(missing, max(0, level.available)))
-        missing = line.quantity - sum(taken.values())
+        there[level.location] = min(missing, max(0, level.available))
+        missing -= there[level.location]
     for level in levels:
-        _add(taken, level.location, min(missing, _backorder(level)))
-        missing = line.quantity - sum(taken.values())
-    return [Take(*one) for one in taken.items()], missing
+        later[level.location] = min(missing, _backorder(level, missing))
+        missing -= later[level.location]
+    takes = [Take(code, there[code] + later[code], later[code]) for code in there]
+    return [one for one in takes if one.quantity], missing
 
 
 def promisable(level: Level, wanted: int) -> int:
@@ -83,13 +86,8 @@ def promisable(level: Level, wanted: int) -> int:
     return min(wanted, max(0, level.available) + _backorder(level, wanted))
 
 
-def _backorder(level: Level, wanted: int | None = None) -> int:
+def _backorder(level: Level, wanted: int) -> int:
     """Units that may be promised beyond what is available; without a limit all that are wanted."""
     if level.backorder_limit is None:
-        return wanted if wanted is not None else 10**12
+        return wanted
     return max(0, level.backorder_limit + min(0, level.available))
-
-
-def _add(taken: dict[LocationCode, int], code: LocationCode, quantity: int) -> None:
-    if quantity > 0:
-        taken[code] = taken.get(code, 0) + quantity

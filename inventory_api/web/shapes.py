@@ -118,8 +118,15 @@ class ReservationLine(TypedDict):
     allocations: list[AllocationShown]
 
 
+class Backordered(TypedDict):
+    """Units of a line that are promised beyond what is available."""
+
+    index: int
+    quantity: int
+
+
 class ReservationAnswer(TypedDict):
-    """A reservation; `created` and `recovered` are told by what did so."""
+    """A reservation; `created`, `backordered` and `recovered` are told by what did so."""
 
     id: str
     reference: str | None
@@ -129,6 +136,7 @@ class ReservationAnswer(TypedDict):
     version: int
     lines: list[ReservationLine]
     created: NotRequired[bool]
+    backordered: NotRequired[list[Backordered]]
     recovered: NotRequired[bool]
 
 

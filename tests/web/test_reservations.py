@@ -140,7 +140,8 @@ async def test_a_backorder_is_promised_up_to_its_limit_and_shipped_only_from_the
 ) -> None:
     await shop.http.patch("/v1/stock/P001/main", json={"backorder_limit": 5})
 
-    hold = await reserve(shop, line("P001", 55))
+    hold = await reserve(shop, line("P002", 1), line("P001", 55))
+    assert hold["backordered"] == [{"index": 1, "quantity": 5}]
     more = await shop.http.post("/v1/reservations", json={"lines": [line("P001", 1)]})
     await settle(shop, "confirm", hold)
     shipped = await settle(shop, "fulfill", hold)

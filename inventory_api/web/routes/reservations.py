@@ -112,7 +112,9 @@ async def list_the_reservations(
             now=call.service.steady_clock(),
         )
         holds = await holds_of(session, ids)
-    shown = [_shown(call, holds[one]) for one in ids if _sees(call, holds[one])]
+    shown = [
+        _shown(call, holds[one]) for one in ids if holds[one].is_seen_by(call.principal.locations)
+    ]
     shown = [one for one in shown if query.status in (None, one["status"])]
     listed = page(shown, query.limit, None)
     listed["next_cursor"] = cursor_after(ids[-1]) if len(ids) == query.limit else None
@@ -271,7 +273,7 @@ def _ttl_us(call: Call, body: Fields) -> int:
 
 
 def _found(call: Call, hold: Hold | None) -> Response | Problem:
-    if hold is None or not _sees(call, hold):
+    if hold is None or not hold.is_seen_by(call.principal.locations):
         return Problem(Code.UNKNOWN_ID)
     return json_reply(_shown(call, hold), headers=[etag(hold.reservation.version)])
 
@@ -279,8 +281,3 @@ def _found(call: Call, hold: Hold | None) -> Response | Problem:
 def _shown(call: Call, hold: Hold) -> dict[str, Any]:  # Any: JSON values
     is_due = hold.is_due(call.service.steady_clock())
     return show_hold(as_expired(hold) if is_due else hold)
-
-
-def _sees(call: Call, hold: Hold) -> bool:
-    allowed = call.principal.locations
-    return allowed is None or all(one.location in allowed for one in hold.allocations)
