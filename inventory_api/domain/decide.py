@@ -32,6 +32,7 @@ class Snapshot:
         barred_locations: likewise.
         line_ids: identities of lines that the ledger knows.
         holds: the reservations that the batch names, and those that it changed, by id.
+        open_names: ids of the active or confirmed ones among them, by reference.
         places: active locations.
         retimed: levels whose `next_expiry_at` has to be written although they may not move.
         undecidable: levels with more due holds than were expired; who names one has to wait.
@@ -42,6 +43,7 @@ class Snapshot:
     barred_locations: dict[LocationCode, Code] = field(default_factory=dict)
     line_ids: set[str] = field(default_factory=set)
     holds: dict[str, Hold] = field(default_factory=dict)
+    open_names: dict[str, str] = field(default_factory=dict)
     places: dict[LocationCode, Place] = field(default_factory=dict)
     changed_holds: dict[str, Hold] = field(default_factory=dict)
     undecidable: set[Key] = field(default_factory=set)
@@ -49,21 +51,24 @@ class Snapshot:
 
     def open_hold(self, reference: str | None) -> Hold | None:
         """The hold that a reference has; there is at most one that is active or confirmed."""
-        if reference is None:
-            return None
-        return next(
-            (
-                hold
-                for hold in self.holds.values()
-                if hold.reservation.reference == reference
-                and hold.reservation.status in ("active", "confirmed")
-            ),
-            None,
-        )
+        name = None if reference is None else self.open_names.get(reference)
+        return None if name is None else self.holds[name]
+
+    def know(self, hold: Hold) -> None:
+        """Know a hold as it is."""
+        row = hold.reservation
+        self.holds[row.id] = hold
+        if row.reference is None:
+            return
+        if row.status in ("active", "confirmed"):
+            self.open_names[row.reference] = row.id
+        elif self.open_names.get(row.reference) == row.id:
+            del self.open_names[row.reference]
 
     def keep(self, hold: Hold) -> None:
         """Know a hold as it has become."""
-        self.holds[hold.reservation.id] = self.changed_holds[hold.reservation.id] = hold
+        self.know(hold)
+        self.changed_holds[hold.reservation.id] = hold
 
 
 class Applied(NamedTuple):

@@ -122,15 +122,14 @@ async def _add_holds(session: AsyncSession, snapshot: Snapshot, promises: Sequen
     wanted = [command for command in promises if isinstance(command, Reserve)]
     ids = {command.id for command in promises if isinstance(command, Settle)}
     ids |= await open_ids(session, {one.reference for one in wanted if one.reference})
-    snapshot.holds.update(await holds_of(session, ids))
+    await _know(session, snapshot, ids)
     # Whoever pays late may find that his cart has a new hold.
     late = {
         hold.reservation.reference
         for hold in snapshot.holds.values()
         if hold.reservation.reference and hold.reservation.status in ("active", "expired")
     }
-    newer = await open_ids(session, late) - ids
-    snapshot.holds.update(await holds_of(session, newer))
+    await _know(session, snapshot, await open_ids(session, late) - ids)
     await _add_levels_of(session, snapshot, snapshot.holds.values())
     if not wanted:
         return
@@ -146,6 +145,13 @@ async def _add_holds(session: AsyncSession, snapshot: Snapshot, promises: Sequen
         snapshot.barred_items.update(await _barred_items(session, sourced, unseen))
 
 
+async def _know(session: AsyncSession, snapshot: Snapshot, ids: Collection[str]) -> list[Hold]:
+    found = list((await holds_of(session, ids)).values())
+    for hold in found:
+        snapshot.know(hold)
+    return found
+
+
 async def _add_levels_of(session: AsyncSession, snapshot: Snapshot, holds: Iterable[Hold]) -> None:
     keys = {(one.sku, one.location) for hold in holds for one in hold.allocations}
     for key, level in (await levels_of(session, keys - snapshot.levels.keys())).items():
@@ -157,9 +163,8 @@ async def _add_due(
 ) -> None:
     """The holds that are due, with all their levels, and when the next ones are."""
     ids = await due_ids(session, due, now, limit=due_max) if due else set()
-    found = await holds_of(session, ids - snapshot.holds.keys())
-    snapshot.holds.update(found)
-    await _add_levels_of(session, snapshot, found.values())
+    found = await _know(session, snapshot, ids - snapshot.holds.keys())
+    await _add_levels_of(session, snapshot, found)
     if len(ids) == due_max:
         # Which of the levels have more is not known: who names one of them comes again.
         snapshot.undecidable.update(due)

@@ -11,6 +11,15 @@ from inventory_api.service import RefusedError, Service
 from inventory_api.store.availability import check, stock_of
 from inventory_api.store.catalog import find_item, find_items, find_location, list_items
 from inventory_api.store.database import Session
+from inventory_api.store.holds import (
+    due_ids,
+    due_levels,
+    due_units,
+    holds_of,
+    next_expiries,
+    open_ids,
+    promises_at,
+)
 from inventory_api.store.idempotency import forget_before
 from inventory_api.store.keys import find_key, list_keys
 from inventory_api.store.ledger import (
@@ -83,6 +92,13 @@ READS: dict[str, Query] = {
         session, [{"sku": "P1", "location": "a"}, {"sku": "P2"}], None, Instant(0)
     ),
     "head": head_seq,
+    "holds": lambda session: holds_of(session, ["r1", "r2"]),
+    "open_holds": lambda session: open_ids(session, ["cart:1", "cart:2"]),
+    "due_holds": lambda session: due_ids(session, [key()], Instant(0), limit=9),
+    "due_units": lambda session: due_units(session, [key()], Instant(0)),
+    "next_expiries": lambda session: next_expiries(session, [key()], Instant(0)),
+    "due_levels": lambda session: due_levels(session, Instant(0), limit=9),
+    "promises": lambda session: promises_at(session, [key()], Instant(0), limit=9),
     "item": lambda session: find_item(session, "P001"),
     "items": lambda session: find_items(session, ["P001", "P002"]),
     "location": lambda session: find_location(session, "main"),
