@@ -115,6 +115,8 @@ def _no_new_hold(command: Reserve, before: Hold | None) -> Decision | None:
     """Why a hold can't be made or declared under a reference, if it can't."""
     if before is None:
         return None if command.lines else _refused(Code.UNKNOWN_ID, {})
+    if not before.is_seen_by(command.visible):
+        return _refused(Code.ALREADY_EXISTS, {})
     if not command.declared:
         return _refused(Code.ALREADY_EXISTS, {"id": before.reservation.id})
     is_promised = any(one.committed or one.fulfilled for one in before.allocations)
@@ -158,9 +160,7 @@ def _difference(
             draft.snapshot.retimed.add(key)
         if known is not None:
             given_back = known.released + max(0, held - one.held)
-            one = one._replace(
-                released=given_back, expired=known.expired, fulfilled=known.fulfilled
-            )
+            one = one._replace(released=given_back, expired=known.expired)
         allocations.append(one)
     return tuple(allocations)
 

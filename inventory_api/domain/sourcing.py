@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from inventory_api.domain.reservation import ReserveLine, Sourcing
-from inventory_api.domain.types import Key, Level, LocationCode
+from inventory_api.domain.types import UNITS_MAX, Key, Level, LocationCode
 
 Look = Callable[[Key], Level]
 """The level of a key on the running balance; an empty one where nothing ever was."""
@@ -87,7 +87,7 @@ def promisable(level: Level, wanted: int) -> int:
 
 
 def _backorder(level: Level, wanted: int) -> int:
-    """Units that may be promised beyond what is available; without a limit all that are wanted."""
+    """Units that may be promised beyond what is available; without a limit what can be counted."""
     if level.backorder_limit is None:
-        return wanted
+        return min(wanted, max(0, UNITS_MAX - level.reserved - level.committed))
     return max(0, level.backorder_limit + min(0, level.available))

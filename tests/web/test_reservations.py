@@ -480,3 +480,32 @@ async def test_a_late_payment_does_not_stand_beside_a_new_hold_of_its_cart(shop:
 
     assert (problem(late, 409)["code"], late.json()["id"]) == ("already_exists", new["id"])
     assert await promised(shop) == (50, 3, 0)
+
+
+async def test_a_key_for_one_location_does_not_touch_the_cart_of_another(shop: Shop) -> None:
+    await declare(shop, "cart:1", line("P001", 5))
+    header = await shop.make_key(scopes=["write"], locations=["store-1"])
+
+    answer = await shop.http.put(
+        "/v1/reservations/by-reference/cart:1", json={"lines": []}, headers=header
+    )
+
+    assert problem(answer, 409)["code"] == "already_exists"
+
+
+async def test_promises_without_a_limit_end_where_counting_ends(shop: Shop) -> None:
+    await shop.http.patch("/v1/stock/P001/main", json={"backorder_limit": None})
+
+    most = [line("P001", 10**12)] * 2
+    answer = await shop.http.post("/v1/reservations", json={"lines": most})
+
+    assert problem(answer, 409)["code"] == "insufficient_stock"
+
+
+async def test_a_level_whose_holds_are_over_is_not_listed_as_out(shop: Shop) -> None:
+    await reserve(shop, line("P001", 50), ttl_s=10)
+    assert [one["sku"] for one in (await shop.get("/v1/stock", status="out"))["items"]] == ["P001"]
+
+    shop.clock.move(10)
+
+    assert (await shop.get("/v1/stock", status="out"))["items"] == []

@@ -81,7 +81,7 @@ async def reserve(call: Call, body: ReserveBody) -> Response | Problem:
     needs="write",
     answer=ReservationAnswer,
     also={201: ReservationAnswer},
-    errors=(*RESERVE_ERRORS, *SETTLE_ERRORS[:-1]),
+    errors=(*RESERVE_ERRORS, *SETTLE_ERRORS[:-1], Code.ALREADY_EXISTS),
     batch=True,
     example={"ttl_s": 600, "lines": [{"sku": "P001", "quantity": 3}]},
 )

@@ -168,7 +168,7 @@ async def list_stock(call: Call, query: Annotated[StockQuery, Query()]) -> Respo
             found = await without_due_list(session, levels, call.service.steady_clock())
         else:
             found = await as_of(session, levels, seq)
-            found = [one for one in found if query.status is None or matches(one, query.status)]
+        found = [one for one in found if query.status is None or matches(one, query.status)]
     last = levels[-1] if levels else None
     cursor = cursor_after(last.sku, last.location) if last else None
     listed = page([show_level(one) for one in found], query.limit, None)
