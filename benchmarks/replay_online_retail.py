@@ -20,6 +20,9 @@ docs/replay-report.md:
 - other lines at price 0 are `sample`s, and the bad debts at a negative price are `other`;
 - an empty description leaves the item the name of another line, or its code.
 
+With `--checkout`, every sale is a cart: reserved, confirmed and fulfilled, or, one in ten, abandoned
+(docs/replay-checkout-report.md).
+
 Every request has a key of its own, so an interrupted replay is simply started again. The exit
 status is 0 when the service agrees with the file in everything, 1 when it does not, 2 when the
 replay could not be done.
@@ -32,7 +35,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import httpx
 import typer
@@ -40,14 +43,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks.replay.audit import Differences, LedgerAudit, audit_items, audit_levels
-from benchmarks.replay.forecast import Opening, foresee, opening_stock
-from benchmarks.replay.report import Replay, render
+from benchmarks.replay.checkout import CheckoutService, abandoned, foresee_checkout
+from benchmarks.replay.checkout_audit import CheckoutAudit, audit_reservations
+from benchmarks.replay.forecast import Forecast, Opening, foresee, opening_stock
+from benchmarks.replay.report import Carts, Replay, render
 from benchmarks.replay.run import Run, send
 from benchmarks.replay.service import ReplayError, Service
 from benchmarks.replay.shop import Shop, read_shop
 
 # Longer than any deadline of the service, so that its own answer comes first.
 TIMEOUT_S = 30.0
+
+S = TypeVar("S", bound=Service)
 
 console = Console(stderr=True)
 
@@ -61,14 +68,16 @@ def main(
     in_flight: Annotated[int, typer.Option(min=1, max=1000, help="invoices at a time")] = 64,
     limit: Annotated[int | None, typer.Option(min=1, help="lines of the file to use")] = None,
     resend: Annotated[bool, typer.Option(help="send everything twice")] = False,
+    checkout: Annotated[
+        bool, typer.Option(help="hold, pay and ship each sale; one cart in ten is abandoned")
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="write the report to this file")] = None,
 ) -> None:
     """Replay a year of a real shop and account for every unit."""
     try:
         shop = read_shop(csv, limit)
-        replay = asyncio.run(
-            replay_shop(shop, url, opening=opening, in_flight=in_flight, resend=resend)
-        )
+        play = replay_checkout if checkout else replay_shop
+        replay = asyncio.run(play(shop, url, opening=opening, in_flight=in_flight, resend=resend))
     except (ValueError, httpx.HTTPError, ReplayError) as error:
         console.print(f"[red]{type(error).__name__}[/red]: {error}")
         raise typer.Exit(2) from error
@@ -85,40 +94,81 @@ async def replay_shop(
     """Fill the service, send every invoice, and compare."""
     forecast = foresee(shop, opening_stock(shop, opening))
     differences = Differences()
-    async with connect(url, in_flight) as service:
-        version = await service.version()
-        if head := await service.head():
-            console.print(f"The ledger already has {head:,} movements: this must be a second try.")
-        await service.create_location()
-        await service.create_items(shop.items.values())
-        await service.set_opening(forecast.opening)
-        run = await _send("Sending", shop, service, in_flight=in_flight, opening=opening)
-        resent = None
-        if resend:
-            resent = await _send(
-                "Sending again", shop, service, in_flight=in_flight, opening=opening
-            )
-            _compare_answers(run, resent, differences)
+    async with connect(url, in_flight, Service) as service:
+        version = await _fill(shop, service, forecast)
+        run, resent = await _send_all(shop, service, opening, in_flight, resend, differences)
         started_at = perf_counter()
         await audit_items(service.export("items"), shop.items, differences)
         await audit_levels(service.export("levels"), forecast, differences)
         audit = LedgerAudit(shop, forecast, run.outcomes, differences, ordered=opening.is_ordered)
         await audit.read(service.export("movements"))
-        return Replay(
-            shop,
-            forecast,
-            opening,
-            in_flight,
-            version,
-            run,
-            resent,
-            differences,
-            perf_counter() - started_at,
-        )
+        audit_s = perf_counter() - started_at
+    return Replay(shop, forecast, opening, in_flight, version, run, resent, differences, audit_s)
+
+
+async def replay_checkout(
+    shop: Shop, url: str, *, opening: Opening, in_flight: int, resend: bool = False
+) -> Replay:
+    """Fill the service, check every cart out or abandon it, wait for the ends, and compare."""
+    checkout = foresee_checkout(shop, opening_stock(shop, opening, abandoned(shop)))
+    differences = Differences()
+    async with connect(url, in_flight, CheckoutService) as service:
+        version = await _fill(shop, service, checkout.forecast)
+        run, resent = await _send_all(shop, service, opening, in_flight, resend, differences)
+        await service.reach(checkout.head)
+        started_at = perf_counter()
+        await audit_items(service.export("items"), shop.items, differences)
+        await audit_levels(service.export("levels"), checkout.forecast, differences)
+        audit = CheckoutAudit(shop, checkout, run.outcomes, differences)
+        await audit.read(service.export("movements"))
+        held = service.reservations()
+        await audit_reservations(held, shop, checkout, run.outcomes, differences)
+        audit_s = perf_counter() - started_at
+    carts = Carts(checkout, audit.sums, audit.late_s)
+    return Replay(
+        shop,
+        checkout.forecast,
+        opening,
+        in_flight,
+        version,
+        run,
+        resent,
+        differences,
+        audit_s,
+        carts,
+    )
+
+
+async def _fill(shop: Shop, service: Service, forecast: Forecast) -> str:
+    """Items and opening stock; the version of the service."""
+    version = await service.version()
+    if head := await service.head():
+        console.print(f"The ledger already has {head:,} movements: this must be a second try.")
+    await service.create_location()
+    await service.create_items(shop.items.values())
+    await service.set_opening(forecast.opening)
+    return version
+
+
+async def _send_all(
+    shop: Shop,
+    service: Service,
+    opening: Opening,
+    in_flight: int,
+    resend: bool,
+    differences: Differences,
+) -> tuple[Run, Run | None]:
+    """Send everything once, or twice: then the second answers must be the first ones."""
+    run = await _send("Sending", shop, service, in_flight=in_flight, opening=opening)
+    if not resend:
+        return run, None
+    resent = await _send("Sending again", shop, service, in_flight=in_flight, opening=opening)
+    _compare_answers(run, resent, differences)
+    return run, resent
 
 
 @asynccontextmanager
-async def connect(url: str, connections: int) -> AsyncIterator[Service]:
+async def connect(url: str, connections: int, kind: type[S]) -> AsyncIterator[S]:
     """A client per request under way; a key in `INVENTORY_API_KEY` is sent along."""
     key = os.environ.get("INVENTORY_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -133,7 +183,7 @@ async def connect(url: str, connections: int) -> AsyncIterator[Service]:
             )
             for _ in range(connections)
         ]
-        yield Service(clients)
+        yield kind(clients)
 
 
 async def _send(

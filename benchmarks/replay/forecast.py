@@ -5,6 +5,7 @@ would take a level below zero changes nothing, and names every such line.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -67,9 +68,13 @@ class Forecast:
     tallies: dict[tuple[str, str, str], Tally] = field(default_factory=dict)
 
 
-def opening_stock(shop: Shop, opening: Opening) -> dict[Key, int]:
-    """Units per level before the first invoice, without the levels that need none."""
-    units = _deepest_fall(shop) if opening.is_ordered else _everything_that_leaves(shop)
+def opening_stock(shop: Shop, opening: Opening, given_back: Collection[str] = ()) -> dict[Key, int]:
+    """Units per level before the first invoice, without the levels that need none.
+
+    `given_back` are numbers of invoices whose units come back before the next one that wants them.
+    """
+    is_ordered = opening.is_ordered
+    units = _deepest_fall(shop, given_back) if is_ordered else _everything_that_leaves(shop)
     share = SHORT_PERCENT if opening is Opening.SHORT else 100
     return {key: need * share // 100 for key, need in units.items() if need * share // 100}
 
@@ -82,7 +87,7 @@ def _everything_that_leaves(shop: Shop) -> dict[Key, int]:
     return leaving
 
 
-def _deepest_fall(shop: Shop) -> dict[Key, int]:
+def _deepest_fall(shop: Shop, given_back: Collection[str]) -> dict[Key, int]:
     running: Counter[Key] = Counter()
     needed: dict[Key, int] = {}
     for invoice in shop.invoices:
@@ -90,6 +95,9 @@ def _deepest_fall(shop: Shop) -> dict[Key, int]:
             key = (line.sku, line.location)
             running[key] += line.delta
             needed[key] = max(needed.get(key, 0), -running[key])
+        if invoice.number in given_back:
+            for line in invoice.lines:
+                running[line.sku, line.location] -= line.delta
     return needed
 
 
@@ -99,7 +107,7 @@ def foresee(shop: Shop, opening: dict[Key, int]) -> Forecast:
     for (sku, location), units in opening.items():
         _book(forecast, (sku, location), units, "opening_balance")
     for invoice in shop.invoices:
-        if refused := _refused_lines(invoice, forecast.on_hand):
+        if refused := refused_lines(invoice, forecast.on_hand):
             forecast.refused[invoice.number] = refused
             continue
         for line in invoice.lines:
@@ -109,7 +117,7 @@ def foresee(shop: Shop, opening: dict[Key, int]) -> Forecast:
     return forecast
 
 
-def _refused_lines(invoice: Invoice, on_hand: dict[Key, int]) -> list[int]:
+def refused_lines(invoice: Invoice, on_hand: dict[Key, int]) -> list[int]:
     """Indexes of the lines that would go below zero after the lines before them that would not."""
     left: dict[Key, int] = {}
     refused = []

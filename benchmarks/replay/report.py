@@ -9,14 +9,32 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks.replay.audit import Differences
+from benchmarks.replay.checkout import Checkout, Fate, Sums
 from benchmarks.replay.forecast import Forecast, Opening
 from benchmarks.replay.run import Run
 from benchmarks.replay.shop import CHARGES, Shop
 
 
 @dataclass(frozen=True, slots=True)
+class Carts:
+    """What became of the carts of checkout mode.
+
+    Attributes:
+        found: the ledger's movements by type, SKU and location.
+        late_s: by reference of an expired hold, how long after its end the ledger had that.
+    """
+
+    checkout: Checkout
+    found: dict[tuple[str, str, str], Sums]
+    late_s: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Replay:
-    """One finished replay. `resent` is None when nothing was sent a second time."""
+    """One finished replay.
+
+    `resent` is None when nothing was sent a second time, `carts` when there were none.
+    """
 
     shop: Shop
     forecast: Forecast
@@ -27,6 +45,7 @@ class Replay:
     resent: Run | None
     differences: Differences
     audit_seconds: float
+    carts: Carts | None = None
 
 
 def render(replay: Replay) -> str:
@@ -97,10 +116,10 @@ def _replay(replay: Replay) -> Iterable[str]:
     run, forecast = replay.run, replay.forecast
     refused = ", ".join(f"{count:,} with `{code}`" for code, count in sorted(run.refusals.items()))
     lines_refused = sum(len(outcome.refused) for outcome in run.outcomes.values())
+    yield from ("", "| | |", "|---|--:|")
+    if replay.carts is not None:
+        yield from _carts(replay.carts, run)
     yield from (
-        "",
-        "| | |",
-        "|---|--:|",
         f"| Opening stock | {replay.opening}: {sum(forecast.opening.values()):,} units "
         f"on {len(forecast.opening):,} levels |",
         f"| In flight | {replay.in_flight} |",
@@ -120,6 +139,38 @@ def _replay(replay: Replay) -> Iterable[str]:
             f"| Everything sent again | {len(again.outcomes):,} invoices in {again.seconds:,.1f} s,"
             f" {again.replayed:,} answered from memory |"
         )
+    yield ""
+    if replay.carts is not None:
+        yield from _movements(replay.carts)
+
+
+def _carts(carts: Carts, run: Run) -> Iterable[str]:
+    """What became of the carts, as the service said and as its ledger has it."""
+    states = Counter(outcome.state for outcome in run.outcomes.values())
+    fates = Counter(carts.checkout.fates.values())
+    late_ms = sorted(1_000 * seconds for seconds in carts.late_s.values()) or [0.0]
+    yield from (
+        f"| Carts held | {states['fulfilled'] + states['active']:,} |",
+        f"| Confirmed and fulfilled | {states['fulfilled']:,} "
+        f"(foreseen: {fates[Fate.FULFILLED]:,}) |",
+        f"| Abandoned and expired | {len(carts.late_s):,} (foreseen: {fates[Fate.EXPIRED]:,}) |",
+        f"| An end was in the ledger | p50 {late_ms[len(late_ms) // 2]:,.0f} ms, "
+        f"longest {late_ms[-1]:,.0f} ms after the hold had ended |",
+    )
+
+
+def _movements(carts: Carts) -> Iterable[str]:
+    """The ledger by type of movement: what went up has come down."""
+    total: dict[str, Sums] = {}
+    for (kind, _, _), sums in carts.found.items():
+        total.setdefault(kind, Sums()).merge(sums)
+    total["all"] = Sums()
+    for sums in carts.found.values():
+        total["all"].merge(sums)
+    yield from ("| Type | Movements | On hand | Reserved | Committed |", "|---|--:|--:|--:|--:|")
+    for kind, sums in total.items():
+        moved = f"{sums.on_hand:+,} | {sums.reserved:+,} | {sums.committed:+,}"
+        yield f"| `{kind}` | {sums.movements:,} | {moved} |"
     yield ""
 
 

@@ -16,12 +16,16 @@ class Outcome(NamedTuple):
     """The final answer to an invoice.
 
     `seqs` are the acknowledged movements, one per line; `refused` the indexes of the refused lines
-    with their codes. A refusal of the whole request has the index -1.
+    with their codes. A refusal of the whole request has the index -1. Of a cart there are the
+    reservation, its last state and the end of its life; its answers name no movements.
     """
 
     operation_id: str | None
     seqs: tuple[int, ...]
     refused: tuple[tuple[int, str], ...]
+    reservation_id: str | None = None
+    state: str | None = None
+    expires_at: str | None = None
 
 
 @dataclass(slots=True)
@@ -94,8 +98,11 @@ async def send(
         answer = await service.book(invoice)
         run.note(invoice, answer, perf_counter() - sent_at)
         advance(len(invoice.lines))
-        done.set()
         room.release()
+        # What is held for a moment still stands in the way of those behind it, if they count.
+        if ordered:
+            await asyncio.sleep(service.held_for_s(invoice))
+        done.set()
 
     started_at = perf_counter()
     try:
@@ -113,6 +120,8 @@ async def send(
 
 def _outcome(answer: Answer) -> Outcome:
     body = answer.body
+    if "expires_at" in body:
+        return Outcome(None, (), (), body["id"], body["status"], body["expires_at"])
     if answer.status == 200:
         results = sorted(body["results"], key=lambda result: result["index"])
         return Outcome(body["operation_id"], tuple(result["seq"] for result in results), ())

@@ -19,6 +19,10 @@ ATTEMPTS_MAX = 30
 PAUSE_FIRST_S = 0.05
 PAUSE_MAX_S = 2.0
 SET_LINES = 1_000
+PAGE_ROWS = 1_000
+# A sweep comes within a second and ends 500 holds or more; a loaded machine takes its time.
+REACH_TRIES = 600
+REACH_PAUSE_S = 0.1
 OPENING_REFERENCE = "replay:opening"
 CURRENCY = "GBP"
 
@@ -133,6 +137,10 @@ class Service:
             answers.append(answer)
         return answers
 
+    def held_for_s(self, _: Invoice, /) -> float:
+        """How long after its answer an invoice has units that it gives back by itself."""
+        return 0.0
+
     async def book(self, invoice: Invoice) -> Answer:
         """One invoice, one operation; its number is its key."""
         reason = invoice.lines[0].reason
@@ -150,6 +158,25 @@ class Service:
             "lines": lines,
         }
         return await self.post("/v1/stock/adjust", body, reference_of(invoice))
+
+    async def reservations(self) -> AsyncIterator[Record]:
+        """Every reservation, by pages."""
+        cursor = ""
+        while True:
+            after = f"&cursor={cursor}" if cursor else ""
+            page = await self.get(f"/v1/reservations?limit={PAGE_ROWS}{after}")
+            for record in page["items"]:
+                yield record
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    async def reach(self, head: int) -> None:
+        """Wait until the ledger is so long, but not for ever: then the comparison tells why."""
+        for _ in range(REACH_TRIES):
+            if await self.head() >= head:
+                return
+            await asyncio.sleep(REACH_PAUSE_S)
 
     async def export(self, what: str) -> AsyncIterator[Record]:
         """Every record of an export, its closing one included, in constant memory."""
