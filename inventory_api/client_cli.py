@@ -37,6 +37,7 @@ class Exportable(StrEnum):
     LEVELS = "levels"
     ITEMS = "items"
     MOVEMENTS = "movements"
+    RESERVATIONS = "reservations"
 
 
 class Format(StrEnum):

@@ -105,7 +105,7 @@ def test_a_file_whose_name_tells_no_format_needs_one(server: ServerProcess, tmp_
     assert "--format" in untold.stderr
 
 
-@pytest.mark.parametrize("kind", ["levels", "items", "movements"])
+@pytest.mark.parametrize("kind", ["levels", "items", "movements", "reservations"])
 @pytest.mark.parametrize("ending", ["csv", "ndjson"])
 def test_an_export_is_a_whole_file(
     server: ServerProcess, tmp_path: Path, kind: str, ending: str

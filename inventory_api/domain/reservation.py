@@ -210,6 +210,11 @@ def as_expired(hold: Hold) -> Hold:
     return Hold(hold.reservation._replace(status=status), allocations)
 
 
+def hold_at(hold: Hold, now: Instant) -> Hold:
+    """How a hold looks at a moment, tidied up or not."""
+    return as_expired(hold) if hold.is_due(now) else hold
+
+
 def _by_line(allocations: Iterable[Allocation]) -> dict[int, list[Allocation]]:
     lines: dict[int, list[Allocation]] = {}
     for one in allocations:

@@ -210,6 +210,31 @@ async def find_holds(
     return sorted(found)[:limit]
 
 
+async def newest_id(session: AsyncSession) -> str:
+    """The id behind which no reservation is; empty if there is none at all."""
+    found: str | None = await session.scalar(select(func.max(RESERVATION.c.id)))
+    return found or ""
+
+
+async def hold_page(
+    session: AsyncSession, *, after: str, until: str, limit: int
+) -> tuple[list[Hold], str | None]:
+    """Reservations behind `after` with their allocations, and behind which one to go on.
+
+    A page has at most `limit` allocations, or one reservation: those can have ten thousand. Each
+    reservation has at least one allocation, an empty one if it got nothing.
+    """
+    found = ALLOCATION.c.reservation_id
+    rows = select(found).where(found > after, found <= until).order_by(found).limit(limit)
+    names = list((await session.execute(rows)).scalars())
+    ids = list(dict.fromkeys(names))
+    if is_full := len(names) == limit:
+        # The last one may have more than the page shows.
+        ids = ids[:-1] or ids
+    holds = await holds_of(session, ids)
+    return [holds[one] for one in ids], ids[-1] if is_full else None
+
+
 async def last_id(session: AsyncSession, reference: str) -> str | None:
     """The last reservation that was made under a reference."""
     found: str | None = await session.scalar(

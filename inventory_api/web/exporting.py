@@ -7,10 +7,12 @@ from typing import Any
 import orjson
 
 from inventory_api.domain.catalog import Item, rfc3339, show_level, show_movement
-from inventory_api.domain.types import SKU, Key, Level, LocationCode, Movement
+from inventory_api.domain.reservation import Hold, hold_at, show_hold
+from inventory_api.domain.types import SKU, Instant, Key, Level, LocationCode, Movement
 from inventory_api.service import Service
 from inventory_api.store.catalog import list_items, shown_item
 from inventory_api.store.database import Session
+from inventory_api.store.holds import hold_page, newest_id
 from inventory_api.store.ledger import Filter, list_movements, read_head
 from inventory_api.store.levels import as_of, list_levels
 from inventory_api.web.problems import Invalid, InvalidField, field_path, invalid
@@ -34,14 +36,14 @@ class Export:
         page: the rows behind a position, and the position behind them; None if they are the last.
         show: a row as a JSON object.
         columns: the names of the cells.
-        cells: a row as cells of CSV.
+        cells: a row as lines of CSV; most have one.
     """
 
     start: Position
     page: Callable[[Session, Position, int], Awaitable[Page]]
     show: Callable[[Row], dict[str, Any]]
     columns: Sequence[str]
-    cells: Callable[[Row], Cells]
+    cells: Callable[[Row], Sequence[Cells]]
 
 
 async def as_ndjson(service: Service, export: Export) -> AsyncGenerator[bytes, None]:
@@ -67,8 +69,8 @@ async def as_csv(
     yield csv_text([columns])
     async for _, rows in _pages(service, export):
         for piece in _pieces(rows):
-            cells = [export.cells(row) for row in piece]
-            yield csv_text([[row[index] for index in indexes] for row in cells])
+            cells = [line for row in piece for line in export.cells(row)]
+            yield csv_text([[line[index] for index in indexes] for line in cells])
 
 
 def items_export(page_rows: int, *, status: str | None) -> Export:
@@ -118,6 +120,34 @@ def movements_export(page_rows: int, *, after: int, locations: frozenset[str] | 
     )
 
 
+def reservations_export(
+    page_rows: int,
+    *,
+    locations: frozenset[str] | None,
+    status: str | None,
+    clock: Callable[[], Instant],
+) -> Export:
+    """All reservations, up to the newest when the first page is read, as each page finds them."""
+
+    async def page(session: Session, position: tuple[str, str | None], _: int) -> Page:
+        after, until = position
+        if until is None:
+            until = await newest_id(session)
+        found, last = await hold_page(session, after=after, until=until, limit=page_rows)
+        now = clock()
+        holds = [hold_at(hold, now) for hold in found if hold.is_seen_by(locations)]
+        wanted = [hold for hold in holds if status in (None, hold.reservation.status)]
+        return wanted, None if last is None else (last, until)
+
+    return Export(
+        start=("", None),
+        page=page,
+        show=show_hold,
+        columns=RESERVATION_COLUMNS,
+        cells=_reservation_cells,
+    )
+
+
 ITEM_COLUMNS = (
     "sku",
     "name",
@@ -133,20 +163,48 @@ ITEM_COLUMNS = (
 MOVEMENT_COLUMNS = tuple(
     f"delta_{name[2:]}" if name.startswith("d_") else name for name in Movement._fields
 )
+RESERVATION_COLUMNS = (
+    "id",
+    "reference",
+    "status",
+    "created_at",
+    "expires_at",
+    "version",
+    "line",
+    "sku",
+    "location",
+    "requested",
+    "held",
+    "committed",
+    "fulfilled",
+    "released",
+    "expired",
+)
 
 
-def _item_cells(item: Item) -> Cells:
+def _item_cells(item: Item) -> Sequence[Cells]:
     times = rfc3339(item.created_at), rfc3339(item.updated_at)
-    return (*item[:5], item.status, item.version, *times, item.attributes)
+    return ((*item[:5], item.status, item.version, *times, item.attributes),)
 
 
-def _level_cells(level: Level) -> Cells:
-    return tuple(show_level(level).values())
+def _level_cells(level: Level) -> Sequence[Cells]:
+    return (tuple(show_level(level).values()),)
 
 
-def _movement_cells(movement: Movement) -> Cells:
+def _movement_cells(movement: Movement) -> Sequence[Cells]:
     recorded_at, occurred_at = rfc3339(movement.recorded_at), rfc3339(movement.occurred_at)
-    return (movement.seq, recorded_at, *movement[2:5], occurred_at, *movement[6:])
+    return ((movement.seq, recorded_at, *movement[2:5], occurred_at, *movement[6:]),)
+
+
+def _reservation_cells(hold: Hold) -> Sequence[Cells]:
+    """One for each location that each line takes from."""
+    row = hold.reservation
+    times = rfc3339(row.created_at), rfc3339(row.expires_at)
+    head = (row.id, row.reference, row.status, *times, row.version)
+    return [
+        (*head, one.line, one.sku, one.location, one.requested, *one[6:])
+        for one in hold.allocations
+    ]
 
 
 async def _pages(

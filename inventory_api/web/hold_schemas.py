@@ -13,6 +13,7 @@ from inventory_api.web.schemas import (
     Note,
     Page,
     PositiveUnits,
+    StatusWord,
 )
 
 ReferencePath = Annotated[HoldReference, Field(examples=["cart:8f2"])]
@@ -79,5 +80,5 @@ class ExtendBody(TypedDict):
 class ReservationQuery(Page):
     """Which reservations."""
 
-    status: Literal["active", "confirmed", "fulfilled", "released", "expired"] | None = None
+    status: StatusWord | None = None
     reference: HoldReference | None = None

@@ -17,6 +17,7 @@ from inventory_api.web.schemas import (
     Name,
     Reason,
     Reference,
+    StatusWord,
     Text,
     Time,
     Units,
@@ -115,6 +116,12 @@ class ItemExportQuery(ExportQuery):
     """Which items."""
 
     status: Literal["active", "archived"] | None = None
+
+
+class ReservationExportQuery(ExportQuery):
+    """Which reservations; one whose time is over is expired."""
+
+    status: StatusWord | None = None
 
 
 class LevelExportQuery(ExportQuery):

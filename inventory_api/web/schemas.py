@@ -198,6 +198,7 @@ class LocationChange(TypedDict, total=False):
 assert set(LOCATION_KINDS) == {"warehouse", "store", "supplier", "transit"}
 
 
+StatusWord = Literal["active", "confirmed", "fulfilled", "released", "expired"]
 # It stands in a path, so it has the SKU's alphabet.
 HoldReference = Annotated[
     str,

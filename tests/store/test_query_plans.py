@@ -15,7 +15,9 @@ from inventory_api.store.holds import (
     due_ids,
     due_levels,
     due_units,
+    hold_page,
     holds_of,
+    newest_id,
     next_expiries,
     open_ids,
     promises_at,
@@ -36,7 +38,7 @@ from tests.sqlite_driver import sqlite_of, writer_of
 from tests.stock_factory import adjust, command, key, level
 
 Query = Callable[[Session], Awaitable[object]]
-GROWING = ("movement", "operation", "level", "item", "idempotency")
+GROWING = ("movement", "operation", "level", "item", "idempotency", "reservation", "allocation")
 
 
 @asynccontextmanager
@@ -93,6 +95,8 @@ READS: dict[str, Query] = {
     ),
     "head": head_seq,
     "holds": lambda session: holds_of(session, ["r1", "r2"]),
+    "newest_hold": newest_id,
+    "hold_page": lambda session: hold_page(session, after="r1", until="r2", limit=9),
     "open_holds": lambda session: open_ids(session, ["cart:1", "cart:2"]),
     "due_holds": lambda session: due_ids(session, [key()], Instant(0), limit=9),
     "due_units": lambda session: due_units(session, [key()], Instant(0)),

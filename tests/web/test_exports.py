@@ -13,7 +13,12 @@ import httpx
 import pytest
 
 from inventory_api.app import create_app
-from inventory_api.web.exporting import as_ndjson, levels_export, movements_export
+from inventory_api.web.exporting import (
+    as_ndjson,
+    levels_export,
+    movements_export,
+    reservations_export,
+)
 from tests.web.served import Served, served
 from tests.web.shop import HOST, Shop, open_demo, problem, wrong_fields
 
@@ -55,6 +60,121 @@ async def test_items_and_movements_are_those_of_their_lists(shop: Shop) -> None:
 
     assert await exported(shop, "items") == await shop.walk("/v1/items")
     assert await exported(shop, "movements") == await shop.walk("/v1/movements")
+
+
+async def test_reservations_are_those_of_their_list(shop: Shop) -> None:
+    await hold(shop, "cart:1", ("P001", 2), ("P002", 1))
+    await hold(shop, None, ("P001", 1))
+    await hold(shop, "cart:2", ("P003", 1))
+
+    rows = await exported(shop, "reservations")
+
+    assert rows == await shop.walk("/v1/reservations")
+    assert [row["reference"] for row in rows] == ["cart:1", None, "cart:2"]
+
+
+async def test_no_reservations_are_an_export_of_none(shop: Shop) -> None:
+    assert await exported(shop, "reservations") == []
+
+
+async def test_a_hold_whose_time_is_over_is_exported_as_expired_before_any_sweep(
+    shop: Shop,
+) -> None:
+    await hold(shop, "cart:1", ("P001", 2))
+    await hold(shop, "cart:2", ("P001", 1), ttl_s=60)
+    shop.clock.move(60)
+
+    rows = await exported(shop, "reservations")
+    expired = await exported(shop, "reservations", status="expired")
+    active = await exported(shop, "reservations", status="active")
+
+    assert [row["status"] for row in rows] == ["active", "expired"]
+    assert rows[1]["lines"][0]["expired"] == 1
+    assert (active, expired) == (rows[:1], rows[1:])
+    assert await shop.head() == 5 + 2
+
+
+async def test_a_reservation_in_csv_has_a_row_for_each_location_of_each_line(shop: Shop) -> None:
+    await shop.transfer({"sku": "P001", "to": "store-1", "quantity": 30})
+    made = await hold(shop, "=cart", ("P001", 45), ("P002", 1))
+
+    answer = await shop.http.get("/v1/export/reservations", params={"format": "csv"})
+
+    found = table(answer.text)
+    assert [(row["line"], row["sku"], row["location"], row["held"]) for row in found] == [
+        ("0", "P001", "main", "20"),
+        ("0", "P001", "store-1", "25"),
+        ("1", "P002", "main", "1"),
+    ]
+    shared = {"id": made["id"], "reference": "'=cart", "status": "active", "version": "1"}
+    assert all(row.items() >= shared.items() for row in found)
+    assert {row["expires_at"] for row in found} == {made["expires_at"]}
+
+
+async def test_a_key_for_one_location_gets_only_reservations_that_are_all_there(
+    shop: Shop,
+) -> None:
+    await shop.transfer({"sku": "P001", "to": "store-1", "quantity": 5})
+    await hold(shop, "both", ("P001", 50))
+    header = await shop.make_key(scopes=["read"], locations=["store-1"])
+
+    none = await shop.http.get("/v1/export/reservations", headers=header)
+
+    assert [row.get("reference") for row in records(none.text)] == [None]
+
+
+async def test_reservations_are_read_in_pages_of_so_many_lines_however_many_a_hold_has(
+    demo_file: Path, tmp_path: Path
+) -> None:
+    async with open_demo(demo_file, tmp_path) as shop:
+        for number, lines in enumerate([1, 5, 2, 1, 1, 4]):
+            await hold(shop, f"cart:{number}", *[("P002", 1)] * lines)
+        wanted = await shop.walk("/v1/reservations")
+
+        for page_rows in range(1, 9):
+            export = reservations_export(
+                page_rows, locations=None, status=None, clock=shop.service.steady_clock
+            )
+            rows = [
+                row
+                async for piece in as_ndjson(shop.service, export)
+                for row in records(piece.decode())
+            ]
+            assert rows == [*wanted, {"end": True, "rows": 6, "as_of_seq": 5 + 14}]
+
+
+async def test_holds_that_come_meanwhile_do_not_prolong_an_export_and_keep_no_connection(
+    shop: Shop,
+) -> None:
+    for number in range(3):
+        await hold(shop, f"cart:{number}", ("P001", 1))
+    export = reservations_export(1, locations=None, status=None, clock=shop.service.steady_clock)
+
+    rows = []
+    async for piece in as_ndjson(shop.service, export):
+        rows += records(piece.decode())
+        assert shop.service.database.checked_out() == 0, "a page keeps no connection"
+        await hold(shop, f"late:{len(rows)}", ("P001", 1))
+        if len(rows) == 1:
+            released = await shop.http.post(f"/v1/reservations/{rows[0]['id']}/release")
+            assert released.status_code == 200
+
+    assert [row.get("reference") for row in rows] == ["cart:0", "cart:1", "cart:2", None]
+    assert rows[-1] == {"end": True, "rows": 3, "as_of_seq": 5 + 3}
+
+
+async def hold(
+    shop: Shop, reference: str | None, *lines: tuple[str, int], ttl_s: int = 600
+) -> Record:
+    body = {
+        "reference": reference,
+        "ttl_s": ttl_s,
+        "lines": [{"sku": sku, "quantity": quantity} for sku, quantity in lines],
+    }
+    answer = await shop.http.post("/v1/reservations", json=body)
+    assert answer.status_code == 201, answer.text
+    made: Record = answer.json()
+    return made
 
 
 async def test_an_export_is_a_file_of_a_constant_name(shop: Shop) -> None:

@@ -48,6 +48,7 @@ STABLE_IDS = {
     "export_items": "GET /v1/export/items",
     "export_levels": "GET /v1/export/levels",
     "export_movements": "GET /v1/export/movements",
+    "export_reservations": "GET /v1/export/reservations",
     "get_a_location": "GET /v1/locations/{code}",
     "get_an_item": "GET /v1/items/{sku}",
     "get_an_operation": "GET /v1/operations/{operation_id}",

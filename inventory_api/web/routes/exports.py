@@ -14,6 +14,7 @@ from inventory_api.web.exporting import (
     items_export,
     levels_export,
     movements_export,
+    reservations_export,
 )
 from inventory_api.web.problems import invalid
 from inventory_api.web.reply import RawHeader
@@ -23,6 +24,7 @@ from inventory_api.web.row_schemas import (
     ItemExportQuery,
     LevelExportQuery,
     MovementExportQuery,
+    ReservationExportQuery,
 )
 from inventory_api.web.streams import CSV, NDJSON, StreamReply
 
@@ -59,6 +61,25 @@ async def export_movements(call: Call, query: Annotated[MovementExportQuery, Que
     locations = _locations(call, query.location)
     export = movements_export(_page_rows(call), after=query.after, locations=locations)
     return _reply(call, query, "movements", export)
+
+
+@router.get("/v1/export/reservations", needs="read", produces=PRODUCES)
+async def export_reservations(
+    call: Call, query: Annotated[ReservationExportQuery, Query()]
+) -> Response:
+    """Stream the reservations in the order in which they were made.
+
+    A hold has no history of its own, so each is as its page finds it: with everything up to
+    `as_of_seq` and maybe with what came later. One whose time is over is expired. CSV has a row
+    for each location that each line takes from.
+    """
+    export = reservations_export(
+        _page_rows(call),
+        locations=call.principal.locations,
+        status=query.status,
+        clock=call.service.steady_clock,
+    )
+    return _reply(call, query, "reservations", export)
 
 
 def _page_rows(call: Call) -> int:

@@ -15,7 +15,7 @@ from inventory_api.domain.reservation import (
     ReserveLine,
     Settle,
     Sourcing,
-    as_expired,
+    hold_at,
     show_hold,
 )
 from inventory_api.store.holds import find_holds, holds_of, last_id
@@ -279,5 +279,4 @@ def _found(call: Call, hold: Hold | None) -> Response | Problem:
 
 
 def _shown(call: Call, hold: Hold) -> dict[str, Any]:  # Any: JSON values
-    is_due = hold.is_due(call.service.steady_clock())
-    return show_hold(as_expired(hold) if is_due else hold)
+    return show_hold(hold_at(hold, call.service.steady_clock()))
