@@ -155,13 +155,17 @@ async def set_policy(
 
 async def set_item_status(service: Service, sku: str, status: str) -> Outcome:
     async def work(session: Session, now: Instant) -> Outcome:
-        return await change_item(session, sku, {"status": status}, if_match=None, now=now)
+        return await change_item(
+            session, sku, {"status": status}, if_match=None, now=now, steady=now
+        )
 
     return await service.transact(work, actor="test")
 
 
 async def set_location_status(service: Service, code: str, status: str) -> Outcome:
     async def work(session: Session, now: Instant) -> Outcome:
-        return await change_location(session, code, {"status": status}, if_match=None, now=now)
+        return await change_location(
+            session, code, {"status": status}, if_match=None, now=now, steady=now
+        )
 
     return await service.transact(work, actor="test")

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 import orjson
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import exists, insert, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.catalog import Item, Location, Shown, show_item, show_location
@@ -12,7 +12,7 @@ from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import Instant
 from inventory_api.store.bulk import VALUES, listed
-from inventory_api.store.tables import ITEM, LEVEL, LOCATION
+from inventory_api.store.tables import ALLOCATION, ITEM, LEVEL, LOCATION
 
 ITEM_COLUMNS = tuple(ITEM.c[name] for name in Item._fields)
 LOCATION_COLUMNS = tuple(LOCATION.c[name] for name in Location._fields)
@@ -66,9 +66,17 @@ async def create_item(session: AsyncSession, item: Item) -> Outcome:
 
 
 async def change_item(
-    session: AsyncSession, sku: str, changes: Changes, *, if_match: Tags, now: Instant
+    session: AsyncSession,
+    sku: str,
+    changes: Changes,
+    *,
+    if_match: Tags,
+    now: Instant,
+    steady: Instant,
 ) -> Outcome:
     """Change columns of an item; the version rises even if the values are the same.
+
+    `steady` is of the clock that holds live by: one that is over does not keep an item in use.
 
     Rejects: `UNKNOWN_SKU`; `VERSION_MISMATCH` unless the version is among the wanted ones;
     `ITEM_IN_USE` if it is to be archived while a level of it is not empty.
@@ -78,7 +86,7 @@ async def change_item(
         return Outcome(b"{}", Code.UNKNOWN_SKU)
     if if_match is not None and str(item.version) not in if_match:
         return _mismatch(item.version)
-    if changes.get("status") == "archived" and await _in_use(session, LEVEL.c.sku == sku):
+    if changes.get("status") == "archived" and await _in_use(session, LEVEL.c.sku == sku, steady):
         return Outcome(b"{}", Code.ITEM_IN_USE)
     item = item._replace(**changes, version=item.version + 1, updated_at=now)
     await session.execute(update(ITEM).where(ITEM.c.sku == sku).values(item._asdict()))
@@ -111,9 +119,15 @@ async def create_location(session: AsyncSession, location: Location) -> Outcome:
 
 
 async def change_location(
-    session: AsyncSession, code: str, changes: Changes, *, if_match: Tags, now: Instant
+    session: AsyncSession,
+    code: str,
+    changes: Changes,
+    *,
+    if_match: Tags,
+    now: Instant,
+    steady: Instant,
 ) -> Outcome:
-    """Change columns of a location.
+    """Change columns of a location; `steady` as for an item.
 
     Rejects: `UNKNOWN_LOCATION`; `VERSION_MISMATCH`; `LOCATION_IN_USE` if it is to be archived
     while a level of it is not empty.
@@ -123,7 +137,9 @@ async def change_location(
         return Outcome(b"{}", Code.UNKNOWN_LOCATION)
     if if_match is not None and str(location.version) not in if_match:
         return _mismatch(location.version)
-    if changes.get("status") == "archived" and await _in_use(session, LEVEL.c.location == code):
+    if changes.get("status") == "archived" and await _in_use(
+        session, LEVEL.c.location == code, steady
+    ):
         return Outcome(b"{}", Code.LOCATION_IN_USE)
     location = location._replace(**changes, version=location.version + 1, updated_at=now)
     await session.execute(
@@ -132,12 +148,21 @@ async def change_location(
     return _location_outcome(location)
 
 
-async def _in_use(session: AsyncSession, where: Any) -> bool:  # Any: a column's comparison
+async def _in_use(
+    session: AsyncSession,
+    where: Any,  # Any: a column's comparison
+    steady: Instant,
+) -> bool:
     """Whether a level there holds or expects anything, or has promised it."""
-    busy = (LEVEL.c.on_hand + LEVEL.c.reserved + LEVEL.c.committed + LEVEL.c.incoming) > 0
-    return (
-        await session.execute(select(LEVEL.c.sku).where(where, busy).limit(1))
-    ).first() is not None
+    lives = exists().where(
+        ALLOCATION.c.sku == LEVEL.c.sku,
+        ALLOCATION.c.location == LEVEL.c.location,
+        ALLOCATION.c.held > literal_column("0"),
+        ALLOCATION.c.expires_at > steady,
+    )
+    busy = (LEVEL.c.on_hand + LEVEL.c.committed + LEVEL.c.incoming) > 0
+    in_use = select(LEVEL.c.sku).where(where, busy | ((LEVEL.c.reserved > 0) & lives)).limit(1)
+    return (await session.execute(in_use)).first() is not None
 
 
 def _item_outcome(item: Item) -> Outcome:

@@ -37,7 +37,7 @@ async def change(service: Service, sku: str, changes: Changes, *tags: str) -> Ou
     return await write(
         service,
         lambda session, now: change_item(
-            session, sku, changes, if_match=frozenset(tags) or None, now=now
+            session, sku, changes, if_match=frozenset(tags) or None, now=now, steady=now
         ),
     )
 
@@ -46,7 +46,7 @@ async def move(service: Service, code: str, changes: Changes, *tags: str) -> Out
     return await write(
         service,
         lambda session, now: change_location(
-            session, code, changes, if_match=frozenset(tags) or None, now=now
+            session, code, changes, if_match=frozenset(tags) or None, now=now, steady=now
         ),
     )
 

@@ -5,6 +5,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from inventory_api.workers.expiry import expire_some
+from tests.ledger_oracle import assert_sound
 from tests.web.shop import JSON, Shop, problem, wrong_fields
 
 WEBCAM = {
@@ -219,6 +221,25 @@ async def test_a_write_that_knows_no_versions_refuses_a_condition(http: httpx.As
     answer = await http.post("/v1/items", json=WEBCAM, headers={"If-Match": '"1"'})
 
     assert wrong_fields(answer) == ["If-Match"]
+
+
+async def test_a_hold_keeps_an_item_in_use_until_its_time_is_over_swept_or_not(
+    shop: Shop,
+) -> None:
+    await shop.http.patch("/v1/stock/P001/main", json={"backorder_limit": 1})
+    await shop.set({"sku": "P001", "on_hand": 0, "expected_on_hand": None})
+    body = {"ttl_s": 60, "lines": [{"sku": "P001", "quantity": 1}]}
+    assert (await shop.http.post("/v1/reservations", json=body)).status_code == 201
+
+    shop.clock.move(59.999999)
+    early = await shop.http.delete("/v1/items/P001")
+    shop.clock.move(0.000001)
+    in_time = await shop.http.delete("/v1/items/P001")
+    await expire_some(shop.service)
+
+    assert problem(early, 409)["code"] == "item_in_use"
+    assert in_time.json()["status"] == "archived"
+    await assert_sound(shop.service.database)
 
 
 async def test_an_item_with_stock_can_not_be_archived(http: httpx.AsyncClient) -> None:

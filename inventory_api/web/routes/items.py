@@ -128,7 +128,10 @@ async def _change(
     body: object,
 ) -> Response | Problem:
     async def work(session: Session, now: Instant) -> Outcome:
-        return await change_item(session, sku, changes, if_match=call.if_match, now=now)
+        steady = call.service.steady_clock()
+        return await change_item(
+            session, sku, changes, if_match=call.if_match, now=now, steady=steady
+        )
 
     outcome = await call.service.transact(work, actor=call.principal.id, key=key_of(call, body))
     return answered(outcome)

@@ -110,7 +110,10 @@ async def change_a_location(
         changes["sellable"] = int(changes["sellable"])
 
     async def work(session: Session, now: Instant) -> Outcome:
-        return await change_location(session, code, changes, if_match=call.if_match, now=now)
+        steady = call.service.steady_clock()
+        return await change_location(
+            session, code, changes, if_match=call.if_match, now=now, steady=steady
+        )
 
     outcome = await call.service.transact(work, actor=call.principal.id, key=key_of(call, body))
     return answered(outcome)
