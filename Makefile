@@ -6,6 +6,7 @@ SHELL := /bin/bash
 HOST ?= 127.0.0.1
 PORT ?= 8000
 PYTEST_ARGS ?=
+MODEL_STEPS ?= 200000
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
@@ -13,7 +14,7 @@ CHECKED := inventory_api migrations tests benchmarks
 # What tests drive. Playwright brings a Node that links libatomic, which a bare Debian lacks.
 TESTS_NEED := chromium curl libatomic1 strace wrk
 
-.PHONY: help run test test-slow coverage check format bench
+.PHONY: help run test test-slow model coverage check format bench
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +29,9 @@ test: .venv/ready-to-test  ## the fast tests, on every core, warnings as errors
 test-slow: .venv/ready-to-test  ## the long batteries
 	@.ci/need $(TESTS_NEED)
 	$(BIN)/python -m pytest -m slow -o faulthandler_timeout=280 $(PYTEST_ARGS)
+
+model: .venv/ready-to-test  ## the model of reservations at length: MODEL_STEPS=200000, and what it reached
+	MODEL_STEPS=$(MODEL_STEPS) $(BIN)/python -m pytest tests/model/test_carts.py -k ManyCarts -o faulthandler_timeout=0 $(PYTEST_ARGS)
 
 coverage: .venv/ready-to-test  ## the fast tests with the coverage bar
 	@.ci/need $(TESTS_NEED)

@@ -1,6 +1,11 @@
-"""Any verb of a reservation, in any order, at any time: the service and a dict never disagree."""
+"""Any verb of a reservation, in any order, at any time: the service and a dict never disagree.
+
+`make model` runs as many steps as `MODEL_STEPS` says. How often each rule came to which end is
+printed behind the tests.
+"""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
@@ -9,7 +14,7 @@ from typing import Any, TypeVar
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, event, settings as hypothesis_settings, strategies as st
+from hypothesis import HealthCheck, settings as hypothesis_settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from inventory_api.app import open_service
@@ -23,6 +28,7 @@ from inventory_api.store.holds import holds_of
 from inventory_api.workers.expiry import expire_some
 from tests.ledger_oracle import assert_sound, rows_of
 from tests.model.cart_model import PLACES, Wanted, Warehouse
+from tests.model.reached import reach
 from tests.settable_clock import SettableClock
 from tests.stock_factory import adjust, command, key, open_shop, set_policy
 
@@ -66,15 +72,11 @@ class Carts(RuleBasedStateMachine):
         self.run(self._open())
         self.run(open_shop(self.service, items=ITEMS))
         for (sku, place), units in zip(self.model.shelves, stock, strict=True):
-            self.change(sku, place, units)
+            self._change(sku, place, units)
 
     @rule(sku=st.sampled_from(ITEMS), place=st.sampled_from(PLACES), delta=st.integers(-4, 6))
     def change(self, sku: str, place: str, delta: int) -> None:
-        outcome = self._ask(command(adjust(delta, sku, place, reason="sale")))
-
-        granted = self.model.adjust(sku, place, delta)
-        assert (outcome.refused is None) == granted
-        event(f"adjust: {outcome.refused or 'done'}")
+        reach("adjust", self._change(sku, place, delta))
 
     @rule(
         sku=st.sampled_from(ITEMS),
@@ -89,6 +91,7 @@ class Carts(RuleBasedStateMachine):
         assert outcome.refused is None
         shelf = self.model.shelves[sku, place]
         shelf.safety_stock, shelf.limit = safety_stock, limit
+        reach("policy", "done")
 
     @rule(
         reference=references,
@@ -157,23 +160,19 @@ class Carts(RuleBasedStateMachine):
         before = sum(cart.total("held") for cart in self.model.carts.values())
         self.model.pass_to(self.clock())
         after = sum(cart.total("held") for cart in self.model.carts.values())
-        event(f"time: {'something expired' if after < before else 'nothing expired'}")
+        reach("time", "something expired" if after < before else "nothing expired")
 
     @rule()
     def sweep(self) -> None:
-        async def all_of_it() -> None:
-            while await expire_some(self.service):
-                pass
-
-        self.run(all_of_it())
+        self._sweep()
+        reach("sweep", "done")
 
     @rule(again=st.integers(0, 9))
     def restart(self, again: int) -> None:
-        if again:
-            return
-        self.run(self.exits.aclose())
-        self.run(self._open())
-        event("restart")
+        if not again:
+            self.run(self.exits.aclose())
+            self.run(self._open())
+        reach("restart", "not this time" if again else "done")
 
     @invariant()
     def shelves_agree(self) -> None:
@@ -189,7 +188,7 @@ class Carts(RuleBasedStateMachine):
     def teardown(self) -> None:
         try:
             if hasattr(self, "service"):
-                self.sweep()
+                self._sweep()
                 self.run(assert_sound(self.service.database))
                 self._compare_promises()
         finally:
@@ -197,12 +196,27 @@ class Carts(RuleBasedStateMachine):
             self.runner.close()
             self.folder.cleanup()
 
+    def _sweep(self) -> None:
+        async def all_of_it() -> None:
+            while await expire_some(self.service):
+                pass
+
+        self.run(all_of_it())
+
+    def _change(self, sku: str, place: str, delta: int) -> str:
+        outcome = self._ask(command(adjust(delta, sku, place, reason="sale")))
+
+        granted = self.model.adjust(sku, place, delta)
+        assert (outcome.refused is None) == granted
+        return outcome.refused or "done"
+
     def _ask(self, asked: Asked) -> Outcome:
         return self.run(self.service.submit(asked, actor="model"))
 
     def _compare(self, verb: str, outcome: Outcome, word: str, name: str) -> None:
-        event(f"{verb}: {word}")
         assert (outcome.refused or "done") == word
+        is_late = outcome.refused is None and orjson.loads(outcome.answer).get("recovered")
+        reach(verb, "recovered" if is_late else word)
         if name not in self.model.carts:
             return
         hold = self.run(self._hold(name))
@@ -242,7 +256,7 @@ def lines_of(wanted: list[Wanted]) -> tuple[ReserveLine, ...]:
 
 
 class ManyCarts(Carts):
-    """The same, for ten thousand steps."""
+    """The same, for ten thousand steps, or as many as are asked for."""
 
 
 # Reducing a failure to its shortest case takes minutes.
@@ -254,10 +268,13 @@ TestCarts.settings = hypothesis_settings(
     suppress_health_check=[HealthCheck.too_slow],
 )
 
-TestManyCarts = pytest.mark.slow(pytest.mark.timeout(3600)(ManyCarts.TestCase))
+STEPS = int(os.environ.get("MODEL_STEPS", "11200"))
+STEPS_OF_AN_EXAMPLE = 80
+# A loaded machine takes twenty steps a second.
+TestManyCarts = pytest.mark.slow(pytest.mark.timeout(max(3600, STEPS // 20))(ManyCarts.TestCase))
 TestManyCarts.settings = hypothesis_settings(
-    max_examples=140,
-    stateful_step_count=80,
+    max_examples=-(-STEPS // STEPS_OF_AN_EXAMPLE),
+    stateful_step_count=STEPS_OF_AN_EXAMPLE,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
