@@ -61,12 +61,14 @@ _DUE_UNITS = prepare(
     .where(_IS_DUE)
     .group_by(ALLOCATION.c.sku, ALLOCATION.c.location)
 )
-_NEXT = prepare(
-    select(ALLOCATION.c.sku, ALLOCATION.c.location, func.min(ALLOCATION.c.expires_at))
-    .join_from(LISTED, ALLOCATION, _AT_KEY)
-    .where(_IS_HELD, ALLOCATION.c.expires_at > bindparam("now"))
-    .group_by(ALLOCATION.c.sku, ALLOCATION.c.location)
+# The first hold that ends, by one seek for each level: grouping walks all holds that a level has,
+# which took 50 ms for each batch that met the end of one of 100,000.
+_FIRST_END = (
+    select(func.min(ALLOCATION.c.expires_at))
+    .where(_AT_KEY, _IS_HELD, ALLOCATION.c.expires_at > bindparam("now"))
+    .scalar_subquery()
 )
+_NEXT = prepare(select(FIRST, SECOND, _FIRST_END).select_from(LISTED))
 _LIVE = case((ALLOCATION.c.expires_at > bindparam("now"), ALLOCATION.c.held), else_=0)
 _PROMISES = prepare(
     select(
@@ -167,7 +169,7 @@ async def next_expiries(
 ) -> dict[Key, Instant]:
     """When the first hold of each level ends that has not ended by now."""
     rows = await fetch(session, _NEXT, {**listed(keys), "now": now})
-    return {(row[0], row[1]): row[2] for row in rows}
+    return {(row[0], row[1]): row[2] for row in rows if row[2] is not None}
 
 
 async def due_levels(session: AsyncSession, now: Instant, *, limit: int) -> list[Key]:
