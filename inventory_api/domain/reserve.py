@@ -156,7 +156,8 @@ def _difference(
             draft.hold(key, one.held - held, one.expires_at)
         elif one.held < held:
             draft.move(key, "release", reserved=one.held - held)
-        elif one.held and draft.due_by(key, one.expires_at):
+        # Also where less is held than before: its life may have become shorter.
+        if one.held and draft.due_by(key, one.expires_at):
             draft.snapshot.retimed.add(key)
         if known is not None:
             given_back = known.released + max(0, held - one.held)

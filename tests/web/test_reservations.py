@@ -509,3 +509,12 @@ async def test_a_level_whose_holds_are_over_is_not_listed_as_out(shop: Shop) -> 
     shop.clock.move(10)
 
     assert (await shop.get("/v1/stock", status="out"))["items"] == []
+
+
+async def test_a_hold_that_is_declared_smaller_and_shorter_ends_in_time(shop: Shop) -> None:
+    await declare(shop, "cart:1", line("P001", 3), ttl_s=600)
+    await declare(shop, "cart:1", line("P001", 1), ttl_s=60)
+
+    shop.clock.move(60)
+
+    assert await promised(shop) == (50, 0, 0)
