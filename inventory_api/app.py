@@ -26,6 +26,7 @@ from inventory_api.web.call import Edge
 from inventory_api.web.docs_page import docs_routes
 from inventory_api.web.middleware import GateLimits, Traffic
 from inventory_api.web.routes import (
+    counts,
     exports,
     health,
     imports,
@@ -48,6 +49,7 @@ ROUTERS = (
     movements.router,
     stock.router,
     reservations.router,
+    counts.router,
     items.router,
     locations.router,
     exports.router,
@@ -76,6 +78,7 @@ TAGS = (
     ("Stock", "How much can be sold, and every way to change it."),
     ("Ledger", "Every movement in order, and what makes up a number."),
     ("Reservations", "Exact holds, from the cart to the shipment."),
+    ("Counts", "What is on the shelf, against what the books said."),
     ("Items", "The catalogue: what is stocked."),
     ("Locations", "Where it is."),
     ("Bulk", "Exports and imports of any size, and the proof that the books balance."),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from inventory_api.domain.counting import note_sets
 from inventory_api.domain.decide import Snapshot
 from inventory_api.domain.judge import Asked, judge, must_wait
 from inventory_api.domain.ledger import Decided
@@ -78,7 +79,10 @@ async def run_batch(
         first_seqs[id(one)] = seq if one.decision.changes else 0
         seq += len(one.decision.changes)
     told = [None if one is None else (one, first_seqs[id(one)]) for one in verdicts]
-    return Batch(told, bool(seq or snapshot.changed_holds or snapshot.retimed))
+    has_written = bool(
+        seq or snapshot.changed_holds or snapshot.retimed or snapshot.counts.changed_sheets
+    )
+    return Batch(told, has_written)
 
 
 def _decide(asking: Asking, snapshot: Snapshot, now: Instant) -> Decided | None:
@@ -92,4 +96,6 @@ def _decide(asking: Asking, snapshot: Snapshot, now: Instant) -> Decided | None:
         decision = replace(judge(command, copy, stamp), changes=())
     else:
         decision = judge(command, snapshot, stamp)
+        if snapshot.counts.last_sets:
+            note_sets(decision.changes, snapshot)
     return Decided(command, decision, asking.operation_id, asking.actor, asking.key)

@@ -313,10 +313,9 @@ class Committer:
         if one.decision.refused:
             code, facts = refusal(one)
             return Outcome(orjson.dumps(facts), code)
-        hold = one.decision.hold
-        etag = None if hold is None else str(hold.reservation.version)
+        version = one.decision.version
         told = answer(one, first_seq)
-        return Outcome(orjson.dumps(told), etag=etag)
+        return Outcome(orjson.dumps(told), etag=None if version is None else str(version))
 
     def _fail(self) -> None:
         """Stop writing: what the disk holds is known only after a restart."""

@@ -81,6 +81,12 @@ class Settings(BaseSettings):
         1.0, description="seconds between looks for holds that are over; reads never count those"
     )
 
+    count_approval_threshold: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="units of variance above which posting a count needs an approval, unless it "
+        "says otherwise; not set: none does",
+    )
+
     queue_commands_max: Positive = Field(
         10_000, description="changes that may wait; more get 503 overloaded at once"
     )

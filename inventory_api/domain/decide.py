@@ -13,6 +13,7 @@ from inventory_api.domain.commands import (
     SetLine,
     TransferLine,
 )
+from inventory_api.domain.count_sheet import CountedAt, Counts, Tallied
 from inventory_api.domain.rejections import Code, Rejection
 from inventory_api.domain.reservation import Hold, Part, ReserveLine
 from inventory_api.domain.sourcing import Place
@@ -36,6 +37,7 @@ class Snapshot:
         places: active locations.
         retimed: levels whose `next_expiry_at` has to be written although they may not move.
         undecidable: levels with more due holds than were expired; who names one has to wait.
+        counts: the counts that the batch names.
     """
 
     levels: dict[Key, Level] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Snapshot:
     changed_holds: dict[str, Hold] = field(default_factory=dict)
     undecidable: set[Key] = field(default_factory=set)
     retimed: set[Key] = field(default_factory=set)
+    counts: Counts = field(default_factory=Counts)
 
     def open_hold(self, reference: str | None) -> Hold | None:
         """The hold that a reference has; there is at most one that is active or confirmed."""
@@ -90,7 +93,7 @@ class Refused(NamedTuple):
     `place` is its index in the command if the results are not one for each line.
     """
 
-    line: Line | ReserveLine | Part
+    line: Line | ReserveLine | Part | CountedAt
     rejection: Rejection
     place: int | None = None
 
@@ -104,7 +107,7 @@ class Decision:
 
     `refused` holds for the command as a whole: then nothing is written, and the lines that had no
     fault of their own are `Applied` in judgement only. `rejection` is the whole command's; of a
-    reservation's command `hold` is what came of it, and `facts` are told with it.
+    reservation's command `hold` is what came of it, of a count's `sheet`, and `facts` are told with it.
     """
 
     results: Sequence[Result]
@@ -112,7 +115,15 @@ class Decision:
     refused: bool = False
     rejection: Rejection | None = None
     hold: Hold | None = None
+    sheet: Tallied | None = None
     facts: dict[str, Any] = field(default_factory=dict)  # Any: JSON values
+
+    @property
+    def version(self) -> int | None:
+        """Of what came of it, if that has one."""
+        if self.hold is not None:
+            return self.hold.reservation.version
+        return None if self.sheet is None else self.sheet.sheet.version
 
 
 def decide(command: Command, snapshot: Snapshot) -> Decision:
@@ -163,7 +174,7 @@ def _as_group(results: Sequence[Result], snapshot: Snapshot) -> Sequence[Result]
     ]
 
 
-def _is_known(line: Line | ReserveLine | Part, snapshot: Snapshot) -> bool:
+def _is_known(line: Line | ReserveLine | Part | CountedAt, snapshot: Snapshot) -> bool:
     return isinstance(line, AdjustLine | SetLine) and line.line_id in snapshot.line_ids
 
 

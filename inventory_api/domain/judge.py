@@ -1,11 +1,13 @@
 """One door to all decisions: a command of any kind, and the stock as it is."""
 
 from inventory_api.domain.commands import Command, TransferLine
+from inventory_api.domain.count_sheet import OpenCount, RecordCount, SettleCount
+from inventory_api.domain.counting import open_count, record_count, settle_count
 from inventory_api.domain.decide import Decision, Snapshot, decide
 from inventory_api.domain.reservation import Expire, Reserve, Settle
 from inventory_api.domain.reserve import Stamp, reserve, settle
 
-Asked = Command | Reserve | Settle | Expire
+Asked = Command | Reserve | Settle | Expire | OpenCount | RecordCount | SettleCount
 """Everything that can be asked of the stock."""
 
 
@@ -21,6 +23,12 @@ def judge(command: Asked, snapshot: Snapshot, stamp: Stamp) -> Decision:
         case Expire():
             # The batch has expired what is due on its levels before it came to this.
             return Decision((), ())
+        case OpenCount():
+            return open_count(command, snapshot, stamp)
+        case RecordCount():
+            return record_count(command, snapshot)
+        case SettleCount():
+            return settle_count(command, snapshot, stamp)
 
 
 def must_wait(command: Asked, snapshot: Snapshot) -> bool:
@@ -40,5 +48,7 @@ def must_wait(command: Asked, snapshot: Snapshot) -> bool:
         case Settle():
             hold = snapshot.holds.get(command.id)
             return hold is not None and hold.reservation.status == "expired"
-        case Expire():
+        case SettleCount():
+            return not snapshot.counts.keys_of(command.id).isdisjoint(snapshot.undecidable)
+        case Expire() | OpenCount() | RecordCount():
             return False

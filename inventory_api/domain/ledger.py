@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inventory_api.domain.commands import Line, TransferLine
+from inventory_api.domain.count_sheet import show_tallied
 from inventory_api.domain.decide import Applied, Decision, Duplicate, Refused
 from inventory_api.domain.judge import Asked
 from inventory_api.domain.rejections import Code
@@ -38,9 +39,17 @@ class Decided:
 
     @property
     def reference(self) -> str | None:
-        """The outside document: the command's, or that of the reservation it is about."""
-        hold = self.decision.hold
+        """The outside document: the command's, or that of the reservation or count it is about."""
+        hold, told = self.decision.hold, self.decision.sheet
+        if told is not None:
+            return told.sheet.booked_as
         return self.command.reference if hold is None else hold.reservation.reference
+
+    @property
+    def note(self) -> str | None:
+        """What the caller said about it, a count's when it was opened."""
+        told = self.decision.sheet
+        return self.command.note if told is None else told.sheet.note
 
 
 @dataclass(slots=True)
@@ -101,7 +110,7 @@ def _operation(
         command.mode.value,
         command.reason,
         one.reference,
-        command.note,
+        one.note,
         occurred_at,
         first,
         last,
@@ -117,6 +126,8 @@ def answer(one: Decided, first_seq: int) -> Answer:
     """
     if one.decision.hold is not None:
         return {**show_hold(one.decision.hold), **one.decision.facts}
+    if one.decision.sheet is not None:
+        return {**show_tallied(one.decision.sheet), **one.decision.facts}
     applied, rejected = _counts(one.decision)
     # Groups are judged, and so numbered, where their first line stands.
     seqs = {id(change): seq for seq, change in enumerate(one.decision.changes, first_seq)}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Executable, Select, bindparam, func, literal_column, select
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import ClauseElement
 
@@ -44,6 +45,14 @@ def prepare(statement: Executable) -> Prepared:
     compiled: Any = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
     constants = {name: value for name, value in compiled.params.items() if value is not None}
     return Prepared(str(compiled), tuple(compiled.positiontup), constants)
+
+
+def upsert(table: Any, keys: Sequence[str], changing: Sequence[str]) -> Any:  # Any: SQLAlchemy's
+    """Insert rows, or change some columns of those whose keys are there."""
+    statement = insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(keys), set_={name: statement.excluded[name] for name in changing}
+    )
 
 
 async def execute_many(

@@ -1,10 +1,9 @@
 """Reservations: found with what they have, written with what has become of them."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from sqlalchemy import and_, bindparam, case, func, literal_column, select, true, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.catalog import rfc3339
@@ -19,6 +18,7 @@ from inventory_api.store.bulk import (
     fetch,
     listed,
     prepare,
+    upsert,
 )
 from inventory_api.store.tables import ALLOCATION, LEVEL, RESERVATION
 
@@ -97,16 +97,9 @@ _DUE_LEVELS = prepare(
 _NEXT_EXPIRY = select(func.min(LEVEL.c.next_expiry_at)).where(LEVEL.c.next_expiry_at.is_not(None))
 
 
-def _upsert(table: Any, keys: Sequence[str], changing: Sequence[str]) -> Any:  # Any: SQLAlchemy's
-    statement = insert(table)
-    return statement.on_conflict_do_update(
-        index_elements=list(keys), set_={name: statement.excluded[name] for name in changing}
-    )
-
-
-_KEEP_RESERVATIONS = prepare(_upsert(RESERVATION, ["id"], ["status", "expires_at", "version"]))
+_KEEP_RESERVATIONS = prepare(upsert(RESERVATION, ["id"], ["status", "expires_at", "version"]))
 _KEEP_ALLOCATIONS = prepare(
-    _upsert(
+    upsert(
         ALLOCATION,
         ["sku", "location", "reservation_id", "line"],
         ["requested", "expires_at", *_UNITS],

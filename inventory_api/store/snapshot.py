@@ -23,6 +23,7 @@ from inventory_api.store.bulk import (
     listed,
     prepare,
 )
+from inventory_api.store.counts import counts_named
 from inventory_api.store.holds import due_ids, holds_of, next_expiries, open_ids
 from inventory_api.store.tables import ITEM, LEVEL, LOCATION, MOVEMENT
 
@@ -80,7 +81,11 @@ async def take_snapshot(
     keys |= {(line.sku, line.target) for line in lines if type(line) is TransferLine}
     line_ids = {line_id for line in lines if (line_id := line.line_id) is not None}
     promises = [command for command in commands if not isinstance(command, Command)]
-    snapshot = await snapshot_of(session, keys | _named_keys(promises))
+    counts = await counts_named(session, promises)
+    snapshot = await snapshot_of(
+        session, keys | _named_keys(promises) | counts.named, locations=counts.skus_at
+    )
+    snapshot.counts = counts
     if line_ids:
         snapshot.line_ids.update(await _firsts(session, _LINE_IDS, line_ids))
     if promises:
@@ -91,14 +96,18 @@ async def take_snapshot(
     return snapshot
 
 
-async def snapshot_of(session: AsyncSession, keys: Collection[Key]) -> Snapshot:
-    """Levels, and what bars a change of them, as committed."""
+async def snapshot_of(
+    session: AsyncSession, keys: Collection[Key], *, locations: Iterable[LocationCode] = ()
+) -> Snapshot:
+    """Levels, and what bars a change of them, or of `locations` without any, as committed."""
     levels = await levels_of(session, keys)
     unseen = {key[0] for key in keys if key not in levels} if len(levels) < len(keys) else set()
     return Snapshot(
         levels=levels,
         barred_items=await _barred_items(session, {sku for sku, _ in keys}, unseen),
-        barred_locations=await _barred_locations(session, {location for _, location in keys}),
+        barred_locations=await _barred_locations(
+            session, {location for _, location in keys}.union(locations)
+        ),
     )
 
 

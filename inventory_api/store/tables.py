@@ -163,6 +163,16 @@ class MovementRow(Table):
             sqlite_where=text("line_id IS NOT NULL"),
             postgresql_where=text("line_id IS NOT NULL"),
         ),
+        # When a level was last counted: one seek for each line of a count that is posted. Sales
+        # and all else that is not a count pay nothing for it.
+        Index(
+            "ix_movement_set",
+            "sku",
+            "location",
+            "level_version",
+            sqlite_where=text("type = 'set'"),
+            postgresql_where=text("type = 'set'"),
+        ),
         CheckConstraint(f"on_hand BETWEEN 0 AND {UNITS_MAX}", "on_hand"),
         CheckConstraint("reserved >= 0 AND committed >= 0 AND incoming >= 0", "promises"),
         CheckConstraint("seq >= 1 AND level_version >= 1", "numbers"),
@@ -264,6 +274,62 @@ class AllocationRow(Table):
     )
 
 
+class CountSheetRow(Table):
+    """A count: where, in which state, how far; `operation_id` is that of its posting."""
+
+    __tablename__ = "count_sheet"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    reference: Mapped[str | None]
+    location: Mapped[str] = mapped_column(ForeignKey("location.code"))
+    status: Mapped[str]
+    blind: Mapped[int]
+    approval_threshold: Mapped[int | None]
+    note: Mapped[str | None]
+    actor: Mapped[str]
+    created_at: Mapped[int]
+    version: Mapped[int]
+    line_count: Mapped[int]
+    counted_count: Mapped[int]
+    approved_by: Mapped[str | None]
+    operation_id: Mapped[str | None]
+    __table_args__ = (
+        CheckConstraint("status IN ('open', 'approved', 'posted', 'cancelled')", "status"),
+        CheckConstraint("blind IN (0, 1)", "blind"),
+        CheckConstraint("approval_threshold >= 0", "approval_threshold"),
+        CheckConstraint("counted_count BETWEEN 0 AND line_count", "counted_count"),
+        CheckConstraint("(status = 'posted') = (operation_id IS NOT NULL)", "operation_id"),
+        Index(None, "location", "id"),
+        Index(None, "reference", "id"),
+        Index(None, "status", "id"),
+        STRICT,
+    )
+
+
+class CountLineRow(Table):
+    """What one level had at the version that was seen, and what was found there."""
+
+    __tablename__ = "count_line"
+    count_id: Mapped[str] = mapped_column(ForeignKey("count_sheet.id"), primary_key=True)
+    sku: Mapped[str] = mapped_column(ForeignKey("item.sku"), primary_key=True)
+    line: Mapped[int]
+    opened_version: Mapped[int]
+    opened_on_hand: Mapped[int]
+    level_version: Mapped[int]
+    expected: Mapped[int]
+    counted: Mapped[int | None]
+    posted_version: Mapped[int | None]
+    __table_args__ = (
+        CheckConstraint("opened_version >= 0 AND level_version >= 0", "versions"),
+        CheckConstraint(
+            f"opened_on_hand BETWEEN 0 AND {UNITS_MAX} AND expected BETWEEN 0 AND {UNITS_MAX}",
+            "expected",
+        ),
+        CheckConstraint(f"counted BETWEEN 0 AND {UNITS_MAX}", "counted"),
+        CheckConstraint("posted_version IS NULL OR counted IS NOT NULL", "posted_version"),
+        CLUSTERED,
+    )
+
+
 class LedgerHeadRow(Table):
     """One row: the last sequence number, and a time before which nothing more is recorded."""
 
@@ -316,6 +382,7 @@ def table(row: type[Table]) -> Core:
 ITEM, LOCATION, LEVEL, MOVEMENT, OPERATION = map(
     table, (ItemRow, LocationRow, LevelRow, MovementRow, OperationRow)
 )
+COUNT_SHEET, COUNT_LINE = map(table, (CountSheetRow, CountLineRow))
 RESERVATION, ALLOCATION, LEDGER_HEAD, IDEMPOTENCY, API_KEY = map(
     table, (ReservationRow, AllocationRow, LedgerHeadRow, IdempotencyRow, APIKeyRow)
 )

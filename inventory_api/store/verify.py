@@ -4,9 +4,8 @@ Each statement returns only what is wrong, for one page of rows, in a read of it
 kept between pages: a movement is judged by the one before it, which is found by its key.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import (
     Case,
@@ -27,63 +26,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from inventory_api.domain.types import UNITS_MAX
 from inventory_api.store.changes import Head
 from inventory_api.store.elsewhere import AVAILABLE
+from inventory_api.store.findings import GUARDS, Finding, Reading
 from inventory_api.store.ledger import read_head
 from inventory_api.store.tables import ALLOCATION, LEVEL, MOVEMENT, OPERATION
-
-Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
-
-RULES: dict[str, tuple[str, str]] = {
-    "guard_missing": ("I7", "A trigger or an index that protects the ledger is missing."),
-    "head_behind": ("I7", "The ledger has movements beyond its head."),
-    "head_ahead": ("I7", "The movement at the ledger's head is missing."),
-    "head_time": ("I7", "The head's time is before the last movement's."),
-    "seq_gap": ("I7", "The movement before this one is missing."),
-    "time_backwards": ("I7", "It was recorded before the movement in front of it."),
-    "out_of_bounds": ("I1", "A balance is below zero or too large."),
-    "available_differs": ("I2", "More is available than on hand less the promises."),
-    "version_gap": ("I4", "The level's movement before this one is missing."),
-    "version_order": ("I4", "The level's movement before this one stands behind it."),
-    "balance_differs": ("I4", "The balances are not those before plus the change."),
-    "level_missing": ("I4", "The movement's level does not exist."),
-    "level_differs": ("I4", "The level is not as its last movement left it."),
-    "level_behind": ("I4", "The ledger has more movements of the level than it counts."),
-    "promises_differ": ("I5", "Reserved or committed is not what reservations hold there."),
-    "expiry_forgotten": ("I6", "A hold ends before the level would look for it."),
-    "level_unfounded": ("I4", "The level has no movement."),
-    "operation_missing": ("operation", "The movement's operation does not exist."),
-    "operation_differs": ("operation", "Actor, reference or time are not the operation's."),
-    "operation_range": ("operation", "The operation's range is not that of its movements."),
-    "operation_unfounded": ("operation", "The operation has no movements."),
-    "line_id_repeated": ("line_id", "Another movement has the same line_id."),
-}
-"""What can be wrong: the invariant that it breaks, and what it means."""
-
-GUARDS = frozenset(
-    {
-        "movement_update",
-        "movement_delete",
-        "operation_update",
-        "operation_delete",
-        "ix_movement_line_id",
-    }
-)
-
-
-class Finding(NamedTuple):
-    """One thing that does not add up, and where; what is not known of the place is None."""
-
-    code: str
-    seq: int | None = None
-    sku: str | None = None
-    location: str | None = None
-    operation_id: str | None = None
-    name: str | None = None
-
-    def show(self) -> dict[str, Any]:
-        """As a record: the rule, the sentence, and the known parts of the place."""
-        rule, detail = RULES[self.code]
-        place = {name: value for name, value in self._asdict().items() if value is not None}
-        return {"rule": rule, **place, "detail": detail}
+from inventory_api.store.verify_counts import line_pages, sheet_pages
 
 
 class Verification:
@@ -115,6 +61,9 @@ class Verification:
             yield self._counted(page)
         async for page in self._operation_pages():
             yield self._counted(page)
+        for pages in (sheet_pages, line_pages):
+            async for page in pages(self._reading, self._page_rows):
+                yield self._counted(page)
 
     def summary(self) -> dict[str, Any]:
         """The last record."""

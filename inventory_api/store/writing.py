@@ -8,6 +8,7 @@ from inventory_api.domain.decide import Snapshot
 from inventory_api.domain.ledger import Decided, write
 from inventory_api.domain.types import Instant, Key
 from inventory_api.store import changes
+from inventory_api.store.counts import keep_counts
 from inventory_api.store.holds import keep_holds, retime
 
 
@@ -24,6 +25,7 @@ async def write_batch(
     `known` are the levels that existed, in the order in which they are best written.
     """
     await keep_holds(session, snapshot.changed_holds.values())
+    await keep_counts(session, snapshot.counts)
     first_seq, touched = 0, set[Key]()
     if count := sum(len(one.decision.changes) for one in decided):
         head = await changes.advance_head(session, count, now)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TypeVar
 
-from inventory_api.domain.commands import Command
+from inventory_api.domain.judge import Asked
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.types import Instant
 from inventory_api.service import Service
@@ -46,7 +46,7 @@ def locked(database: Database) -> Iterator[None]:
 
 def send(
     service: Service,
-    asked: Command,
+    asked: Asked,
     *,
     key: str | None = None,
     body: bytes = b"body",

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import orjson
 import pytest
 from sqlalchemy import text
 
@@ -10,6 +11,7 @@ from inventory_api.domain.types import Instant
 from inventory_api.service import RefusedError, Service
 from inventory_api.store.availability import check, stock_of
 from inventory_api.store.catalog import find_item, find_items, find_location, list_items
+from inventory_api.store.counts import counts_named, find_counts, lines_of, sheets_of
 from inventory_api.store.database import Session
 from inventory_api.store.holds import (
     due_ids,
@@ -34,11 +36,22 @@ from inventory_api.store.ledger import (
 )
 from inventory_api.store.levels import head_seq, list_levels
 from inventory_api.store.snapshot import levels_of
+from tests.count_factory import opening, recording, settling, tally
 from tests.sqlite_driver import sqlite_of, writer_of
 from tests.stock_factory import adjust, command, key, level
 
 Query = Callable[[Session], Awaitable[object]]
-GROWING = ("movement", "operation", "level", "item", "idempotency", "reservation", "allocation")
+GROWING = (
+    "movement",
+    "operation",
+    "level",
+    "item",
+    "idempotency",
+    "reservation",
+    "allocation",
+    "count_sheet",
+    "count_line",
+)
 
 
 @asynccontextmanager
@@ -76,6 +89,10 @@ async def test_no_change_of_stock_walks_a_table(service: Service) -> None:
     await service.adjust([{"sku": "P001", "delta": 9, "line_id": "a"}], key="k1")
     await service.set([{"sku": "P001", "on_hand": 5, "expected_on_hand": 9}], key="k2")
     await service.transfer([{"sku": "P001", "to": "store-1", "quantity": 2}], reference="r")
+    opened = await service.submit(opening("P001"), actor="test")
+    name = orjson.loads(opened.answer)["id"]
+    await service.submit(recording(name, tally(2, version=1), tally(1, "P002")), actor="test")
+    await service.submit(settling("post", name), actor="test")
     with pytest.raises(RefusedError):
         await service.adjust([{"sku": "P001", "delta": -9}], reason="sale", key="k3")
     writer.set_trace_callback(None)
@@ -103,6 +120,16 @@ READS: dict[str, Query] = {
     "next_expiries": lambda session: next_expiries(session, [key()], Instant(0)),
     "due_levels": lambda session: due_levels(session, Instant(0), limit=9),
     "promises": lambda session: promises_at(session, [key()], Instant(0), limit=9),
+    "counts": lambda session: sheets_of(session, ["c1", "c2"]),
+    "lines_of_a_count": lambda session: lines_of(session, "c1"),
+    "list_counts": lambda session: find_counts(session, after="c1", limit=9),
+    "list_counts_by_status": lambda session: find_counts(
+        session, after="c1", limit=9, status="open"
+    ),
+    "list_counts_of_some_locations": lambda session: find_counts(
+        session, after="c1", limit=9, reference="r", locations=["main", "store-1"]
+    ),
+    "count_a_location": lambda session: counts_named(session, [opening()]),
     "item": lambda session: find_item(session, "P001"),
     "items": lambda session: find_items(session, ["P001", "P002"]),
     "location": lambda session: find_location(session, "main"),

@@ -78,6 +78,7 @@ SAMPLES = {
     "key_id": "0",
     "operation_id": "0",
     "reservation_id": "0",
+    "count_id": "0",
     "reference": "cart:8f2",
 }
 """What stands in a path unless a test says otherwise: what the demo has."""

@@ -63,6 +63,7 @@ WRITES = (
         {"lines": [{"sku": "P001", "quantity": 1}]},
         {"lines": [{"sku": "P001", "quantity": 2}]},
     ),
+    Write("open_a_count", "/v1/counts", {"skus": ["P001"]}, {"skus": ["P001"], "blind": True}),
     Write("change_an_item", "/v1/items/P001", {"name": "a"}, {"name": "b"}),
     Write("create_a_location", "/v1/locations", {"code": "north"}, {"code": "south"}),
     Write("change_a_location", "/v1/locations/store-1", {"priority": 1}, {"priority": 2}),
@@ -72,6 +73,8 @@ IDS = [write.id for write in WRITES]
 OTHERS = {"archive_an_item", "create_an_api_key", "revoke_an_api_key"}
 # They need a reservation: test_reservations.py.
 OTHERS |= {f"{verb}_a_reservation" for verb in ("confirm", "fulfill", "release", "extend")}
+# They need a count: test_counts.py.
+OTHERS |= {f"{verb}_a_count" for verb in ("record", "approve", "post", "cancel")}
 
 
 async def send(shop: Shop, write: Write, body: JSON, key: str) -> JSON:

@@ -27,7 +27,9 @@ every_operation = pytest.mark.parametrize(
 # Generated clients call their methods by these names: a change breaks every caller.
 STABLE_IDS = {
     "adjust_stock": "POST /v1/stock/adjust",
+    "approve_a_count": "POST /v1/counts/{count_id}/approve",
     "archive_an_item": "DELETE /v1/items/{sku}",
+    "cancel_a_count": "POST /v1/counts/{count_id}/cancel",
     "change_a_location": "PATCH /v1/locations/{code}",
     "change_a_policy": "PATCH /v1/stock/{sku}/{location}",
     "change_an_item": "PATCH /v1/items/{sku}",
@@ -49,6 +51,7 @@ STABLE_IDS = {
     "export_levels": "GET /v1/export/levels",
     "export_movements": "GET /v1/export/movements",
     "export_reservations": "GET /v1/export/reservations",
+    "get_a_count": "GET /v1/counts/{count_id}",
     "get_a_location": "GET /v1/locations/{code}",
     "get_an_item": "GET /v1/items/{sku}",
     "get_an_operation": "GET /v1/operations/{operation_id}",
@@ -59,19 +62,24 @@ STABLE_IDS = {
     "import_the_levels": "POST /v1/import/levels",
     "list_stock": "GET /v1/stock",
     "list_the_api_keys": "GET /v1/api-keys",
+    "list_the_counts": "GET /v1/counts",
     "list_the_items": "GET /v1/items",
     "list_the_locations": "GET /v1/locations",
     "list_the_movements": "GET /v1/movements",
     "livez": "GET /livez",
     "metrics": "GET /metrics",
+    "open_a_count": "POST /v1/counts",
+    "post_a_count": "POST /v1/counts/{count_id}/post",
     "readyz": "GET /readyz",
+    "record_a_count": "POST /v1/counts/{count_id}/lines",
+    "report_the_variance": "GET /v1/counts/{count_id}/variance",
     "revoke_an_api_key": "DELETE /v1/api-keys/{key_id}",
     "set_stock": "POST /v1/stock/set",
     "transfer_stock": "POST /v1/stock/transfer",
     "verify_the_ledger": "GET /v1/verify",
 }
 # Made by chance: no example of them can exist in a demo.
-RANDOM = {"operation_id", "key_id", "reservation_id"}
+RANDOM = {"operation_id", "key_id", "reservation_id", "count_id"}
 
 
 @pytest.fixture(scope="module")
