@@ -29,6 +29,7 @@ from inventory_api.workers.expiry import expire_some
 from tests.ledger_oracle import assert_sound, rows_of
 from tests.model.cart_model import PLACES, Wanted, Warehouse
 from tests.model.reached import reach
+from tests.model.count_rules import CountRules
 from tests.settable_clock import SettableClock
 from tests.stock_factory import adjust, command, key, open_shop, set_policy
 
@@ -44,7 +45,7 @@ verbs = st.sampled_from(["confirm", "fulfill", "release"])
 parts = st.none() | st.tuples(st.sampled_from(ITEMS), st.integers(1, 4))
 
 
-class Carts(RuleBasedStateMachine):
+class Carts(CountRules, RuleBasedStateMachine):
     """The same steps for the service and for the dict, and a comparison after each."""
 
     def __init__(self) -> None:
