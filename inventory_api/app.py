@@ -30,12 +30,14 @@ from inventory_api.web.routes import (
     exports,
     health,
     imports,
+    inbounds,
     items,
     keys,
     locations,
     movements,
     reservations,
     stock,
+    transfers,
     verify,
 )
 from inventory_api.web.streams import OpenStreams
@@ -50,6 +52,8 @@ ROUTERS = (
     stock.router,
     reservations.router,
     counts.router,
+    inbounds.router,
+    transfers.router,
     items.router,
     locations.router,
     exports.router,
@@ -79,6 +83,8 @@ TAGS = (
     ("Ledger", "Every movement in order, and what makes up a number."),
     ("Reservations", "Exact holds, from the cart to the shipment."),
     ("Counts", "What is on the shelf, against what the books said."),
+    ("Inbound", "What is expected from outside, and what of it has come."),
+    ("Transfers", "Goods under way between two locations, and what of them has arrived."),
     ("Items", "The catalogue: what is stocked."),
     ("Locations", "Where it is."),
     ("Bulk", "Exports and imports of any size, and the proof that the books balance."),
@@ -237,19 +243,24 @@ def _log_death(task: asyncio.Task[None]) -> None:
 
 
 async def _prepare(service: Service) -> None:
-    """What must be there before the first request: the default location and the keys."""
+    """What must be there before the first request: two locations and the keys."""
     await _ensure_location(service, service.settings.default_location, sellable=True)
+    await _ensure_location(
+        service, service.settings.transit_location, kind="transit", sellable=False
+    )
     if (given := service.settings.admin_key) is not None:
         await add_key(service, given.get_secret_value(), name="INVENTORY_ADMIN_KEY")
     async with service.reading() as session:
         service.keyring.replace(await all_keys(session))
 
 
-async def _ensure_location(service: Service, code: str, *, sellable: bool) -> None:
+async def _ensure_location(
+    service: Service, code: str, *, kind: str = "warehouse", sellable: bool
+) -> None:
     async def work(session: Session, now: Instant) -> Outcome:
         if await find_location(session, code) is not None:
             return Outcome(b"{}")
-        location = Location(code, code, "warehouse", int(sellable), 0, "active", 1, now, now)
+        location = Location(code, code, kind, int(sellable), 0, "active", 1, now, now)
         return await create_location(session, location)
 
     await _write(service, work)

@@ -79,10 +79,8 @@ async def run_batch(
         first_seqs[id(one)] = seq if one.decision.changes else 0
         seq += len(one.decision.changes)
     told = [None if one is None else (one, first_seqs[id(one)]) for one in verdicts]
-    has_written = bool(
-        seq or snapshot.changed_holds or snapshot.retimed or snapshot.counts.changed_sheets
-    )
-    return Batch(told, has_written)
+    changed = snapshot.changed_holds or snapshot.changed_shipments or snapshot.retimed
+    return Batch(told, bool(seq or changed or snapshot.counts.changed_sheets))
 
 
 def _decide(asking: Asking, snapshot: Snapshot, now: Instant) -> Decided | None:

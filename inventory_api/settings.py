@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     )
 
     default_location: str = Field("main", description="location of a line that names none")
+    transit_location: str = Field(
+        "transit", description="location of goods under way whose transfer names none"
+    )
     default_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = Field(
         "CNY", description="currency of a price that names none"
     )

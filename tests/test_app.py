@@ -25,7 +25,16 @@ async def test_the_default_location_is_there_from_the_first_start(settings: Sett
     assert (found.kind, found.sellable, found.status) == ("warehouse", 1, "active")
 
 
-async def test_a_second_start_finds_the_location_as_it_was_left(settings: Settings) -> None:
+async def test_goods_under_way_have_a_place_from_the_first_start(settings: Settings) -> None:
+    elsewhere = settings.model_copy(update={"transit_location": "road"})
+    async with open_service(elsewhere) as service, service.database.reader() as session:
+        found = await find_location(session, "road")
+
+    assert found is not None
+    assert (found.kind, found.sellable, found.status) == ("transit", 0, "active")
+
+
+async def test_a_second_start_finds_the_locations_as_they_were_left(settings: Settings) -> None:
     clock = SettableClock()
     async with open_service(settings, now=clock):
         pass
@@ -34,7 +43,9 @@ async def test_a_second_start_finds_the_location_as_it_was_left(settings: Settin
     async with open_service(settings, now=clock) as service:
         rows = await rows_of(service.database, "SELECT code, version, created_at FROM location")
 
-    assert rows == [{"code": "main", "version": 1, "created_at": START}]
+    assert rows == [
+        {"code": code, "version": 1, "created_at": START} for code in ("main", "transit")
+    ]
 
 
 async def test_the_demo_is_the_five_goods_with_their_stock_and_prices(settings: Settings) -> None:

@@ -21,6 +21,19 @@ from inventory_api.domain.stock import Change, guard, move
 from inventory_api.domain.types import Key, Level
 
 
+def count(
+    command: OpenCount | RecordCount | SettleCount, snapshot: Snapshot, stamp: Stamp
+) -> Decision:
+    """What becomes of a count's command."""
+    match command:
+        case OpenCount():
+            return open_count(command, snapshot, stamp)
+        case RecordCount():
+            return record_count(command, snapshot)
+        case SettleCount():
+            return settle_count(command, snapshot, stamp)
+
+
 def open_count(command: OpenCount, snapshot: Snapshot, stamp: Stamp) -> Decision:
     """A count whose lines remember the levels as they are now.
 

@@ -16,11 +16,15 @@ from inventory_api.domain.commands import (
 from inventory_api.domain.count_sheet import CountedAt, Counts, Tallied
 from inventory_api.domain.rejections import Code, Rejection
 from inventory_api.domain.reservation import Hold, Part, ReserveLine
+from inventory_api.domain.shipment import Arrival, Consignment, ExpectLine, Withdrawal
 from inventory_api.domain.sourcing import Place
 from inventory_api.domain.stock import Change, guard, move
 from inventory_api.domain.types import SKU, Key, Level, LocationCode
 
 _new = tuple.__new__
+
+AnyLine = Line | CountedAt | ReserveLine | Part | ExpectLine | Arrival | Withdrawal
+"""A line of any command."""
 
 
 @dataclass(slots=True)
@@ -38,6 +42,8 @@ class Snapshot:
         retimed: levels whose `next_expiry_at` has to be written although they may not move.
         undecidable: levels with more due holds than were expired; who names one has to wait.
         counts: the counts that the batch names.
+        shipments: those that the batch names, and those that it changed, by id.
+        transits: active locations that goods under way may wait in, among those that are named.
     """
 
     levels: dict[Key, Level] = field(default_factory=dict)
@@ -51,6 +57,9 @@ class Snapshot:
     undecidable: set[Key] = field(default_factory=set)
     retimed: set[Key] = field(default_factory=set)
     counts: Counts = field(default_factory=Counts)
+    shipments: dict[str, Consignment] = field(default_factory=dict)
+    transits: set[LocationCode] = field(default_factory=set)
+    changed_shipments: dict[str, Consignment] = field(default_factory=dict)
 
     def open_hold(self, reference: str | None) -> Hold | None:
         """The hold that a reference has; there is at most one that is active or confirmed."""
@@ -73,6 +82,11 @@ class Snapshot:
         self.know(hold)
         self.changed_holds[hold.reservation.id] = hold
 
+    def keep_shipment(self, consignment: Consignment) -> None:
+        """Know a shipment as it has become."""
+        self.shipments[consignment.shipment.id] = consignment
+        self.changed_shipments[consignment.shipment.id] = consignment
+
 
 class Applied(NamedTuple):
     """A line that is in the ledger now: one change, or two for a transfer."""
@@ -93,7 +107,7 @@ class Refused(NamedTuple):
     `place` is its index in the command if the results are not one for each line.
     """
 
-    line: Line | ReserveLine | Part | CountedAt
+    line: AnyLine
     rejection: Rejection
     place: int | None = None
 
@@ -107,7 +121,8 @@ class Decision:
 
     `refused` holds for the command as a whole: then nothing is written, and the lines that had no
     fault of their own are `Applied` in judgement only. `rejection` is the whole command's; of a
-    reservation's command `hold` is what came of it, of a count's `sheet`, and `facts` are told with it.
+    reservation's command `hold` is what came of it, of a shipment's `shipment`, of a count's `sheet`,
+    and `facts` are told with it.
     """
 
     results: Sequence[Result]
@@ -117,12 +132,15 @@ class Decision:
     hold: Hold | None = None
     sheet: Tallied | None = None
     facts: dict[str, Any] = field(default_factory=dict)  # Any: JSON values
+    shipment: Consignment | None = None
 
     @property
     def version(self) -> int | None:
-        """Of what came of it, if that has one."""
+        """The version of the resource that came of it, if there is one."""
         if self.hold is not None:
             return self.hold.reservation.version
+        if self.shipment is not None:
+            return self.shipment.shipment.version
         return None if self.sheet is None else self.sheet.sheet.version
 
 
@@ -174,7 +192,7 @@ def _as_group(results: Sequence[Result], snapshot: Snapshot) -> Sequence[Result]
     ]
 
 
-def _is_known(line: Line | ReserveLine | Part | CountedAt, snapshot: Snapshot) -> bool:
+def _is_known(line: AnyLine, snapshot: Snapshot) -> bool:
     return isinstance(line, AdjustLine | SetLine) and line.line_id in snapshot.line_ids
 
 

@@ -2,12 +2,14 @@
 
 from inventory_api.domain.commands import Command, TransferLine
 from inventory_api.domain.count_sheet import OpenCount, RecordCount, SettleCount
-from inventory_api.domain.counting import open_count, record_count, settle_count
+from inventory_api.domain.counting import count
 from inventory_api.domain.decide import Decision, Snapshot, decide
 from inventory_api.domain.reservation import Expire, Reserve, Settle
 from inventory_api.domain.reserve import Stamp, reserve, settle
+from inventory_api.domain.shipment import Announce, Cancel, Receive, Reschedule, Shipping
+from inventory_api.domain.shipping import ship
 
-Asked = Command | Reserve | Settle | Expire | OpenCount | RecordCount | SettleCount
+Asked = Command | Reserve | Settle | Expire | Shipping | OpenCount | RecordCount | SettleCount
 """Everything that can be asked of the stock."""
 
 
@@ -23,12 +25,10 @@ def judge(command: Asked, snapshot: Snapshot, stamp: Stamp) -> Decision:
         case Expire():
             # The batch has expired what is due on its levels before it came to this.
             return Decision((), ())
-        case OpenCount():
-            return open_count(command, snapshot, stamp)
-        case RecordCount():
-            return record_count(command, snapshot)
-        case SettleCount():
-            return settle_count(command, snapshot, stamp)
+        case OpenCount() | RecordCount() | SettleCount():
+            return count(command, snapshot, stamp)
+        case Announce() | Receive() | Cancel() | Reschedule():
+            return ship(command, snapshot, stamp)
 
 
 def must_wait(command: Asked, snapshot: Snapshot) -> bool:
@@ -50,5 +50,9 @@ def must_wait(command: Asked, snapshot: Snapshot) -> bool:
             return hold is not None and hold.reservation.status == "expired"
         case SettleCount():
             return not snapshot.counts.keys_of(command.id).isdisjoint(snapshot.undecidable)
-        case Expire() | OpenCount() | RecordCount():
+        case Announce():
+            taken = {(line.sku, command.source) for line in command.lines}
+            return any(key in taken for key in snapshot.undecidable)
+        case Expire() | Receive() | Cancel() | Reschedule() | OpenCount() | RecordCount():
+            # What has come or will not come is a fact, whoever holds something there.
             return False

@@ -10,6 +10,7 @@ from inventory_api.domain.decide import Applied, Decision, Duplicate, Refused
 from inventory_api.domain.judge import Asked
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.reservation import show_hold
+from inventory_api.domain.shipment import show_shipment
 from inventory_api.domain.stock import Change
 from inventory_api.domain.types import (
     SKU,
@@ -39,8 +40,10 @@ class Decided:
 
     @property
     def reference(self) -> str | None:
-        """The outside document: the command's, or that of the reservation or count it is about."""
-        hold, told = self.decision.hold, self.decision.sheet
+        """The outside document: the command's, or that of what it is about."""
+        hold, consignment, told = self.decision.hold, self.decision.shipment, self.decision.sheet
+        if consignment is not None:
+            return consignment.shipment.reference
         if told is not None:
             return told.sheet.booked_as
         return self.command.reference if hold is None else hold.reservation.reference
@@ -128,6 +131,8 @@ def answer(one: Decided, first_seq: int) -> Answer:
         return {**show_hold(one.decision.hold), **one.decision.facts}
     if one.decision.sheet is not None:
         return {**show_tallied(one.decision.sheet), **one.decision.facts}
+    if one.decision.shipment is not None:
+        return show_shipment(one.decision.shipment)
     applied, rejected = _counts(one.decision)
     # Groups are judged, and so numbered, where their first line stands.
     seqs = {id(change): seq for seq, change in enumerate(one.decision.changes, first_seq)}

@@ -18,6 +18,7 @@ class Code(StrEnum):
     ITEM_IN_USE = "item_in_use"
     LOCATION_IN_USE = "location_in_use"
     SAME_LOCATION = "same_location"
+    NOT_TRANSIT = "not_transit"
     RESERVATION_NOT_ACTIVE = "reservation_not_active"
     RESERVATION_EXPIRED = "reservation_expired"
     NOT_OPEN = "not_open"

@@ -12,6 +12,7 @@ from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import Instant
 from inventory_api.store.bulk import VALUES, listed
+from inventory_api.store.shipments import is_under_way
 from inventory_api.store.tables import ALLOCATION, ITEM, LEVEL, LOCATION
 
 ITEM_COLUMNS = tuple(ITEM.c[name] for name in Item._fields)
@@ -130,7 +131,7 @@ async def change_location(
     """Change columns of a location; `steady` as for an item.
 
     Rejects: `UNKNOWN_LOCATION`; `VERSION_MISMATCH`; `LOCATION_IN_USE` if it is to be archived
-    while a level of it is not empty.
+    while a level of it is not empty, or to be no transit location while goods are under way there.
     """
     location = await find_location(session, code)
     if location is None:
@@ -141,11 +142,20 @@ async def change_location(
         session, LEVEL.c.location == code, steady
     ):
         return Outcome(b"{}", Code.LOCATION_IN_USE)
-    location = location._replace(**changes, version=location.version + 1, updated_at=now)
+    after = location._replace(**changes, version=location.version + 1, updated_at=now)
+    if _carries(location) and not _carries(after) and await is_under_way(session, code):
+        # They would be for sale, and be received nevertheless.
+        return Outcome(b"{}", Code.LOCATION_IN_USE)
+    location = after
     await session.execute(
         update(LOCATION).where(LOCATION.c.code == code).values(location._asdict())
     )
     return _location_outcome(location)
+
+
+def _carries(location: Location) -> bool:
+    """Whether goods under way may wait there."""
+    return location.kind == "transit" and not location.sellable
 
 
 async def _in_use(

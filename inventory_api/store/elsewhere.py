@@ -1,6 +1,7 @@
 """Where else a refused item is available: a courtesy of refusals, read only when there are any."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +12,8 @@ from inventory_api.domain.ledger import Decided
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import Instant
 from inventory_api.store.bulk import VALUES, listed
-from inventory_api.store.tables import ALLOCATION, LEVEL, LOCATION
+from inventory_api.store.shipments import IS_OPEN
+from inventory_api.store.tables import ALLOCATION, LEVEL, LOCATION, SHIPMENT_LINE
 
 # More than a caller will offer its customer; bounds the answer of a batch of refusals.
 ELSEWHERE_MAX = 10
@@ -29,19 +31,53 @@ _ELSEWHERE = (
     .order_by(LOCATION.c.priority, LEVEL.c.location)
 )
 
-# The first hold that ends, by one seek for each level however many holds it has.
-_ENDS = select(
-    LEVEL.c.sku,
-    LEVEL.c.location,
-    select(func.min(ALLOCATION.c.expires_at))
-    .where(
-        ALLOCATION.c.sku == LEVEL.c.sku,
-        ALLOCATION.c.location == LEVEL.c.location,
-        ALLOCATION.c.held > literal_column("0"),
-        ALLOCATION.c.expires_at > bindparam("now"),
+# The first hold that ends and the first goods that come with a date, by one seek each for each
+# level however many it has. A date that is past promises nothing.
+NEXT = (
+    select(
+        LEVEL.c.sku,
+        LEVEL.c.location,
+        LOCATION.c.sellable,
+        select(func.min(ALLOCATION.c.expires_at))
+        .where(
+            ALLOCATION.c.sku == LEVEL.c.sku,
+            ALLOCATION.c.location == LEVEL.c.location,
+            ALLOCATION.c.held > literal_column("0"),
+            ALLOCATION.c.expires_at > bindparam("now"),
+        )
+        .scalar_subquery(),
+        select(func.min(SHIPMENT_LINE.c.expected_at))
+        .where(
+            SHIPMENT_LINE.c.sku == LEVEL.c.sku,
+            SHIPMENT_LINE.c.location == LEVEL.c.location,
+            IS_OPEN,
+            SHIPMENT_LINE.c.expected_at > bindparam("now"),
+        )
+        .scalar_subquery(),
     )
-    .scalar_subquery(),
-).where(LEVEL.c.sku.in_(VALUES), LEVEL.c.next_expiry_at.is_not(None))
+    .join(LOCATION, LOCATION.c.code == LEVEL.c.location)
+    .where(
+        LEVEL.c.sku.in_(VALUES),
+        LEVEL.c.next_expiry_at.is_not(None) | (LEVEL.c.incoming > 0),
+        LOCATION.c.status == "active",
+    )
+)
+
+
+class Next(NamedTuple):
+    """When a level may have more: the first hold that ends there, the first goods that come."""
+
+    sku: str
+    location: str
+    sellable: int
+    ends_at: Instant | None
+    comes_at: Instant | None
+
+    def serves(self, sku: str, location: str | None, visible: frozenset[str] | None) -> bool:
+        """Whether a line would be served from it, for a caller who may hear of it."""
+        if sku != self.sku or (visible is not None and self.location not in visible):
+            return False
+        return bool(self.sellable) if location is None else location == self.location
 
 
 async def explain_shortages(
@@ -60,21 +96,18 @@ async def explain_shortages(
     skus = listed({result.line.sku for _, result in short})
     for sku, location, available in await session.execute(_ELSEWHERE, skus):
         found.setdefault(sku, []).append((location, available))
-    ends = (await session.execute(_ENDS, {**skus, "now": now})).all()
+    nexts = list(map(Next._make, await session.execute(NEXT, {**skus, "now": now})))
     for visible, result in short:
-        result.rejection.facts["next_available_at"] = min(
-            (
-                rfc3339(at)
-                for sku, location, at in ends
-                if at is not None
-                and sku == result.line.sku
-                and result.line.location in (None, location)
-                and (visible is None or location in visible)
-            ),
-            default=None,
-        )
+        line = result.line
+        own = [one for one in nexts if one.serves(line.sku, line.location, visible)]
+        result.rejection.facts["next_available_at"] = _first(own)
         result.rejection.facts["elsewhere"] = [
             {"location": location, "available": available}
             for location, available in found.get(result.line.sku, ())
             if location != result.line.location and (visible is None or location in visible)
         ][:ELSEWHERE_MAX]
+
+
+def _first(nexts: Sequence[Next]) -> str | None:
+    times = [at for one in nexts for at in (one.ends_at, one.comes_at) if at is not None]
+    return rfc3339(min(times)) if times else None

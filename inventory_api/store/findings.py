@@ -9,6 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 """Gives a session for one short read."""
 
+PROMISE_RULES: dict[str, tuple[str, str]] = {
+    "promises_differ": ("I5", "Reserved or committed is not what reservations hold there."),
+    "expiry_forgotten": ("I6", "A hold ends before the level would look for it."),
+    "incoming_differs": ("I5", "Incoming is not what is open of the shipments to there."),
+    "transit_short": ("transit", "Less is there than is under way through it."),
+}
+"""Those about what a level has promised and expects."""
+
 COUNT_RULES: dict[str, tuple[str, str]] = {
     "count_operation": ("count", "The posted count's operation is not that of its lines."),
     "count_expected": ("count", "The ledger says another quantity at the version that was seen."),
@@ -31,8 +39,7 @@ RULES: dict[str, tuple[str, str]] = {
     "level_missing": ("I4", "The movement's level does not exist."),
     "level_differs": ("I4", "The level is not as its last movement left it."),
     "level_behind": ("I4", "The ledger has more movements of the level than it counts."),
-    "promises_differ": ("I5", "Reserved or committed is not what reservations hold there."),
-    "expiry_forgotten": ("I6", "A hold ends before the level would look for it."),
+    **PROMISE_RULES,
     "level_unfounded": ("I4", "The level has no movement."),
     "operation_missing": ("operation", "The movement's operation does not exist."),
     "operation_differs": ("operation", "Actor, reference or time are not the operation's."),

@@ -11,6 +11,7 @@ from inventory_api.domain.decide import Snapshot
 from inventory_api.domain.judge import Asked
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.reservation import Expire, Hold, Reserve, Settle
+from inventory_api.domain.shipment import Announce, Shipping
 from inventory_api.domain.sourcing import Place
 from inventory_api.domain.types import SKU, Instant, Key, Level, LocationCode
 from inventory_api.store.bulk import (
@@ -25,6 +26,7 @@ from inventory_api.store.bulk import (
 )
 from inventory_api.store.counts import counts_named
 from inventory_api.store.holds import due_ids, holds_of, next_expiries, open_ids
+from inventory_api.store.shipments import consignments_of, transits_among
 from inventory_api.store.tables import ITEM, LEVEL, LOCATION, MOVEMENT
 
 # Past the named constructor, which costs three times as much.
@@ -82,10 +84,18 @@ async def take_snapshot(
     line_ids = {line_id for line in lines if (line_id := line.line_id) is not None}
     promises = [command for command in commands if not isinstance(command, Command)]
     counts = await counts_named(session, promises)
+    shipping = [command for command in promises if isinstance(command, Shipping)]
+    named = [one.id for one in shipping if not isinstance(one, Announce)]
+    shipments = await consignments_of(session, named)
+    keys |= {key for consignment in shipments.values() for key in consignment.level_keys()}
     snapshot = await snapshot_of(
         session, keys | _named_keys(promises) | counts.named, locations=counts.skus_at
     )
     snapshot.counts = counts
+    if shipping:
+        snapshot.shipments.update(shipments)
+        through = {one.transit for one in shipping if isinstance(one, Announce) and one.transit}
+        snapshot.transits.update(await transits_among(session, through))
     if line_ids:
         snapshot.line_ids.update(await _firsts(session, _LINE_IDS, line_ids))
     if promises:
@@ -112,13 +122,15 @@ async def snapshot_of(
 
 
 def _named_keys(promises: Iterable[Asked]) -> set[Key]:
-    """Levels that reservations' commands name themselves."""
+    """Levels that commands about reservations and shipments name themselves."""
     keys: set[Key] = set()
     for command in promises:
         if isinstance(command, Reserve):
             keys |= {(line.sku, line.location) for line in command.lines if line.location}
         elif isinstance(command, Expire):
             keys.update(command.keys)
+        elif isinstance(command, Announce):
+            keys |= command.level_keys()
     return keys
 
 

@@ -330,6 +330,71 @@ class CountLineRow(Table):
     )
 
 
+class ShipmentRow(Table):
+    """Goods on their way; `source` and `transit` are a transfer's."""
+
+    __tablename__ = "shipment"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    reference: Mapped[str]
+    actor: Mapped[str]
+    status: Mapped[str]
+    source: Mapped[str | None]
+    transit: Mapped[str | None]
+    expected_at: Mapped[int | None]
+    created_at: Mapped[int]
+    version: Mapped[int]
+    __table_args__ = (
+        CheckConstraint("kind IN ('inbound', 'transfer')", "kind"),
+        CheckConstraint("status IN ('open', 'received', 'cancelled')", "status"),
+        CheckConstraint(
+            "(kind = 'transfer') = (source IS NOT NULL)"
+            " AND (kind = 'transfer') = (transit IS NOT NULL)",
+            "ends",
+        ),
+        Index(None, "kind", "id"),
+        Index(None, "kind", "status", "id"),
+        Index(None, "kind", "reference", "id"),
+        STRICT,
+    )
+
+
+class ShipmentLineRow(Table):
+    """What of an item goes to a location; what is open of it is the level's `incoming`."""
+
+    __tablename__ = "shipment_line"
+    shipment_id: Mapped[str] = mapped_column(ForeignKey("shipment.id"), primary_key=True)
+    line: Mapped[int] = mapped_column(primary_key=True)
+    sku: Mapped[str]
+    location: Mapped[str]
+    quantity: Mapped[int]
+    received: Mapped[int]
+    cancelled: Mapped[int]
+    missing: Mapped[int]
+    open: Mapped[int]
+    expected_at: Mapped[int | None]
+    __table_args__ = (
+        CheckConstraint(f"quantity BETWEEN 1 AND {UNITS_MAX}", "quantity"),
+        CheckConstraint("received >= 0 AND cancelled >= 0 AND missing >= 0", "ended"),
+        # More than was expected may be received, but not while something is open.
+        CheckConstraint(
+            "open >= 0 AND open + received + cancelled + missing >= quantity"
+            " AND (open = 0 OR open + received + cancelled + missing = quantity)",
+            "open",
+        ),
+        # The first dated line of a level is one seek, however many have been received before.
+        Index(
+            "ix_shipment_line_open",
+            "sku",
+            "location",
+            "expected_at",
+            sqlite_where=text("open > 0"),
+            postgresql_where=text("open > 0"),
+        ),
+        CLUSTERED,
+    )
+
+
 class LedgerHeadRow(Table):
     """One row: the last sequence number, and a time before which nothing more is recorded."""
 
@@ -386,3 +451,4 @@ COUNT_SHEET, COUNT_LINE = map(table, (CountSheetRow, CountLineRow))
 RESERVATION, ALLOCATION, LEDGER_HEAD, IDEMPOTENCY, API_KEY = map(
     table, (ReservationRow, AllocationRow, LedgerHeadRow, IdempotencyRow, APIKeyRow)
 )
+SHIPMENT, SHIPMENT_LINE = map(table, (ShipmentRow, ShipmentLineRow))

@@ -28,8 +28,9 @@ from inventory_api.store.changes import Head
 from inventory_api.store.elsewhere import AVAILABLE
 from inventory_api.store.findings import GUARDS, Finding, Reading
 from inventory_api.store.ledger import read_head
-from inventory_api.store.tables import ALLOCATION, LEVEL, MOVEMENT, OPERATION
+from inventory_api.store.tables import LEVEL, MOVEMENT, OPERATION
 from inventory_api.store.verify_counts import line_pages, sheet_pages
+from inventory_api.store.verify_promises import PROMISES
 
 
 class Verification:
@@ -261,26 +262,6 @@ def _of_level(movement: Any, version: Any) -> ColumnElement[bool]:  # Any: mappe
     return and_(movement.level_version == version, is_there)
 
 
-def _sum_at_level(units: ColumnElement[int]) -> ColumnElement[int]:
-    total = select(func.coalesce(func.sum(units), 0)).where(
-        ALLOCATION.c.sku == _LEVEL.sku, ALLOCATION.c.location == _LEVEL.location
-    )
-    return total.scalar_subquery()
-
-
-def _holds_until_before_next_expiry() -> ColumnElement[bool]:
-    return (
-        select(ALLOCATION.c.sku)
-        .where(
-            ALLOCATION.c.sku == _LEVEL.sku,
-            ALLOCATION.c.location == _LEVEL.location,
-            ALLOCATION.c.held > literal_column("0"),
-            or_(_LEVEL.next_expiry_at.is_(None), ALLOCATION.c.expires_at < _LEVEL.next_expiry_at),
-        )
-        .exists()
-    )
-
-
 _LEVEL_PAGE = (
     select(
         _LEVEL.sku,
@@ -289,11 +270,7 @@ _LEVEL_PAGE = (
             {
                 "out_of_bounds": _is_out_of_bounds(_LEVEL) | (_LEVEL.safety_stock < 0),
                 "level_behind": _AFTER.seq.is_not(None),
-                "promises_differ": or_(
-                    _LEVEL.reserved != _sum_at_level(ALLOCATION.c.held),
-                    _LEVEL.committed != _sum_at_level(ALLOCATION.c.committed),
-                ),
-                "expiry_forgotten": _holds_until_before_next_expiry(),
+                **PROMISES,
                 "level_unfounded": _LEVEL.version == 0,
                 "level_differs": or_(
                     _MOVEMENT.seq.is_distinct_from(_LEVEL.seq),

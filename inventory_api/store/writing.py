@@ -10,6 +10,7 @@ from inventory_api.domain.types import Instant, Key
 from inventory_api.store import changes
 from inventory_api.store.counts import keep_counts
 from inventory_api.store.holds import keep_holds, retime
+from inventory_api.store.shipments import keep_shipments
 
 
 async def write_batch(
@@ -26,6 +27,7 @@ async def write_batch(
     """
     await keep_holds(session, snapshot.changed_holds.values())
     await keep_counts(session, snapshot.counts)
+    await keep_shipments(session, snapshot.changed_shipments.values())
     first_seq, touched = 0, set[Key]()
     if count := sum(len(one.decision.changes) for one in decided):
         head = await changes.advance_head(session, count, now)

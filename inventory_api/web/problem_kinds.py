@@ -113,6 +113,13 @@ KINDS: dict[str, Kind] = {
         "A transfer needs two different locations.",
         "调拨需要两个不同的库位。",
     ),
+    Code.NOT_TRANSIT: Kind(
+        409,
+        "Not a transit location",
+        "不是在途库位",
+        "Goods under way wait in a location of kind transit that does not sell.",
+        "在途货物须存放于类型为 transit 且不可销售的库位。",
+    ),
     Code.RESERVATION_NOT_ACTIVE: Kind(
         409,
         "Reservation not in that state",
@@ -131,8 +138,8 @@ KINDS: dict[str, Kind] = {
         409,
         "More than is open",
         "超出未完成数量",
-        "The reservation has less of this item left than was named.",
-        "该预留中此商品的剩余数量少于请求数量。",
+        "Less of this item is left open there than was named, or nothing at all.",
+        "其中此商品的未完成数量少于请求数量，或已无未完成数量。",
     ),
     Code.COUNT_NOT_OPEN: Kind(
         409,

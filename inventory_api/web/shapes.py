@@ -284,6 +284,7 @@ class LevelExplained(LevelShown):
     explanation: str
     holds: list[dict[str, Any]]  # Any: filled by reservations
     promises: list[dict[str, Any]]
+    expected: list[dict[str, Any]]
     movements: list[MovementShown]
 
 

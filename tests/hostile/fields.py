@@ -16,6 +16,7 @@ GOOD: dict[str, Any] = {
     "location": "main",
     "from": "main",
     "to": "store-1",
+    "via": "transit",
     "code": "north",
     "reason": "sale",
     "amount": "1.00",

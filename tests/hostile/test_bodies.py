@@ -20,8 +20,12 @@ NEW = {"create_an_item": {"sku": "P900"}}
 
 # What they are about is made by chance, so nothing is found; all of their body may be left out.
 SETTLING = {f"{verb}_a_reservation" for verb in ("confirm", "fulfill", "release", "extend")}
+SETTLING |= {f"{verb}_a_transfer" for verb in ("receive", "cancel", "reschedule")}
+SETTLING |= {f"{verb}_an_inbound" for verb in ("receive", "cancel", "reschedule")}
 BY_CHANCE = {*SETTLING, "record_a_count"}
 ALL_LEFT_OUT = {*SETTLING, "open_a_count"}
+# What is good by itself and not beside the rest of the good body: units are missing for a reason.
+DEPENDENT = {("receive_a_transfer", "lines[0].reason")}
 
 
 def good_body(operation: Operation) -> JSON:
@@ -114,6 +118,8 @@ async def test_a_good_value_of_an_odd_kind_is_never_an_internal_error(
     body, wrong = good_body(operation), {}
 
     for field in fields(operation.body["schema"]):
+        if (operation.id, field.path) in DEPENDENT:
+            continue
         for literal in literals():
             if is_legal(field, literal.value):
                 answer = await send(shop, operation, with_literal(body, field.steps, literal.text))

@@ -17,7 +17,7 @@ every_place = pytest.mark.parametrize(
     ("operation", "name"), PLACES, ids=[f"{operation.id}:{name}" for operation, name in PLACES]
 )
 RAW = ["%ff", "%e5%95", "%c0%af", "%ed%a0%80", "P001%ff", "%fe%ff"]
-IDS = {"operation_id", "key_id", "reservation_id", "count_id"}
+IDS = {"operation_id", "key_id", "reservation_id", "count_id", "inbound_id", "transfer_id"}
 
 
 async def status_of(shop: Shop, operation: Operation, name: str, encoded: str) -> int:

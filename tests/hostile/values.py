@@ -10,7 +10,7 @@ from tests.hostile.fields import Field, alternatives
 
 JSON = Any  # Any: a schema
 
-NAMES = frozenset({"sku", "skus", "location", "locations", "from", "to", "code"})
+NAMES = frozenset({"sku", "skus", "location", "locations", "from", "to", "via", "code"})
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 TEXTS = {

@@ -21,15 +21,16 @@ from inventory_api.app import open_service
 from inventory_api.domain.judge import Asked
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.reservation import Part, Reserve, ReserveLine, Settle
-from inventory_api.domain.types import SKU, LocationCode
+from inventory_api.domain.types import SKU, Level, LocationCode
 from inventory_api.service import Service
 from inventory_api.settings import Settings
 from inventory_api.store.holds import holds_of
 from inventory_api.workers.expiry import expire_some
 from tests.ledger_oracle import assert_sound, rows_of
 from tests.model.cart_model import PLACES, Wanted, Warehouse
-from tests.model.reached import reach
 from tests.model.count_rules import CountRules
+from tests.model.reached import reach
+from tests.model.shipment_rules import ShipmentRules
 from tests.settable_clock import SettableClock
 from tests.stock_factory import adjust, command, key, open_shop, set_policy
 
@@ -45,7 +46,7 @@ verbs = st.sampled_from(["confirm", "fulfill", "release"])
 parts = st.none() | st.tuples(st.sampled_from(ITEMS), st.integers(1, 4))
 
 
-class Carts(CountRules, RuleBasedStateMachine):
+class Carts(CountRules, ShipmentRules, RuleBasedStateMachine):
     """The same steps for the service and for the dict, and a comparison after each."""
 
     def __init__(self) -> None:
@@ -213,6 +214,9 @@ class Carts(CountRules, RuleBasedStateMachine):
 
     def _ask(self, asked: Asked) -> Outcome:
         return self.run(self.service.submit(asked, actor="model"))
+
+    def _level(self, sku: str, place: str) -> Level | None:
+        return self.run(self.service.level(sku, place))
 
     def _compare(self, verb: str, outcome: Outcome, word: str, name: str) -> None:
         assert (outcome.refused or "done") == word

@@ -35,6 +35,12 @@ from inventory_api.store.ledger import (
     steps_at,
 )
 from inventory_api.store.levels import head_seq, list_levels
+from inventory_api.store.shipments import (
+    consignments_of,
+    expected_at_levels,
+    find_shipments,
+    is_under_way,
+)
 from inventory_api.store.snapshot import levels_of
 from tests.count_factory import opening, recording, settling, tally
 from tests.sqlite_driver import sqlite_of, writer_of
@@ -51,6 +57,8 @@ GROWING = (
     "allocation",
     "count_sheet",
     "count_line",
+    "shipment",
+    "shipment_line",
 )
 
 
@@ -130,6 +138,18 @@ READS: dict[str, Query] = {
         session, after="c1", limit=9, reference="r", locations=["main", "store-1"]
     ),
     "count_a_location": lambda session: counts_named(session, [opening()]),
+    "shipments": lambda session: consignments_of(session, ["s1", "s2"]),
+    "expected": lambda session: expected_at_levels(session, [key()], limit=9),
+    "under_way": lambda session: is_under_way(session, "transit"),
+    "list_transfers": lambda session: find_shipments(
+        session, kind="transfer", after="s", limit=9, status=None, reference=None
+    ),
+    "list_open_inbounds": lambda session: find_shipments(
+        session, kind="inbound", after="s", limit=9, status="open", reference=None
+    ),
+    "list_inbounds_of_a_reference": lambda session: find_shipments(
+        session, kind="inbound", after="s", limit=9, status=None, reference="po:77"
+    ),
     "item": lambda session: find_item(session, "P001"),
     "items": lambda session: find_items(session, ["P001", "P002"]),
     "location": lambda session: find_location(session, "main"),

@@ -83,6 +83,21 @@ FAULTS: dict[str, tuple[Sequence[str], set[tuple[str, int | str | None]]]] = {
         ],
         {("expiry_forgotten", "P001/main")},
     ),
+    "expected-from-nobody": (
+        [
+            "UPDATE movement SET incoming = 1, d_incoming = 1 WHERE seq = 7",
+            "UPDATE level SET incoming = 1 WHERE sku = 'P001' AND location = 'main'",
+        ],
+        {("incoming_differs", "P001/main")},
+    ),
+    "less-in-transit-than-under-way": (
+        [
+            "INSERT INTO shipment VALUES ('s', 'transfer', 'transfer:s', 'test', 'open', 'store-1',"
+            " 'main', NULL, 1, 1)",
+            "INSERT INTO shipment_line VALUES ('s', 0, 'P002', 'store-1', 8, 0, 0, 0, 8, NULL)",
+        ],
+        {("transit_short", "P002/main")},
+    ),
     "negative-balance": (
         ["UPDATE movement SET incoming = -1, d_incoming = -1 WHERE seq = 5"],
         {("out_of_bounds", 5), ("level_differs", "P001/store-1")},

@@ -79,6 +79,8 @@ SAMPLES = {
     "operation_id": "0",
     "reservation_id": "0",
     "count_id": "0",
+    "inbound_id": "0",
+    "transfer_id": "0",
     "reference": "cart:8f2",
 }
 """What stands in a path unless a test says otherwise: what the demo has."""

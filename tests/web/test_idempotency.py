@@ -64,6 +64,18 @@ WRITES = (
         {"lines": [{"sku": "P001", "quantity": 2}]},
     ),
     Write("open_a_count", "/v1/counts", {"skus": ["P001"]}, {"skus": ["P001"], "blind": True}),
+    Write(
+        "expect_an_inbound",
+        "/v1/inbounds",
+        {"lines": [{"sku": "P001", "quantity": 1}]},
+        {"lines": [{"sku": "P001", "quantity": 2}]},
+    ),
+    Write(
+        "ship_a_transfer",
+        "/v1/transfers",
+        {"to": "store-1", "lines": [{"sku": "P001", "quantity": 1}]},
+        {"to": "store-1", "lines": [{"sku": "P001", "quantity": 2}]},
+    ),
     Write("change_an_item", "/v1/items/P001", {"name": "a"}, {"name": "b"}),
     Write("create_a_location", "/v1/locations", {"code": "north"}, {"code": "south"}),
     Write("change_a_location", "/v1/locations/store-1", {"priority": 1}, {"priority": 2}),
@@ -75,6 +87,9 @@ OTHERS = {"archive_an_item", "create_an_api_key", "revoke_an_api_key"}
 OTHERS |= {f"{verb}_a_reservation" for verb in ("confirm", "fulfill", "release", "extend")}
 # They need a count: test_counts.py.
 OTHERS |= {f"{verb}_a_count" for verb in ("record", "approve", "post", "cancel")}
+# They need a shipment: test_inbounds.py and test_transfers.py.
+OTHERS |= {f"{verb}_an_inbound" for verb in ("receive", "cancel", "reschedule")}
+OTHERS |= {f"{verb}_a_transfer" for verb in ("receive", "cancel", "reschedule")}
 
 
 async def send(shop: Shop, write: Write, body: JSON, key: str) -> JSON:

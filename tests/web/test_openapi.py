@@ -74,12 +74,24 @@ STABLE_IDS = {
     "record_a_count": "POST /v1/counts/{count_id}/lines",
     "report_the_variance": "GET /v1/counts/{count_id}/variance",
     "revoke_an_api_key": "DELETE /v1/api-keys/{key_id}",
+    "cancel_a_transfer": "POST /v1/transfers/{transfer_id}/cancel",
+    "cancel_an_inbound": "POST /v1/inbounds/{inbound_id}/cancel",
+    "expect_an_inbound": "POST /v1/inbounds",
+    "get_a_transfer": "GET /v1/transfers/{transfer_id}",
+    "get_an_inbound": "GET /v1/inbounds/{inbound_id}",
+    "list_the_inbounds": "GET /v1/inbounds",
+    "list_the_transfers": "GET /v1/transfers",
+    "receive_a_transfer": "POST /v1/transfers/{transfer_id}/receive",
+    "receive_an_inbound": "POST /v1/inbounds/{inbound_id}/receive",
+    "reschedule_a_transfer": "PATCH /v1/transfers/{transfer_id}",
+    "reschedule_an_inbound": "PATCH /v1/inbounds/{inbound_id}",
+    "ship_a_transfer": "POST /v1/transfers",
     "set_stock": "POST /v1/stock/set",
     "transfer_stock": "POST /v1/stock/transfer",
     "verify_the_ledger": "GET /v1/verify",
 }
 # Made by chance: no example of them can exist in a demo.
-RANDOM = {"operation_id", "key_id", "reservation_id", "count_id"}
+RANDOM = {"operation_id", "key_id", "reservation_id", "count_id", "inbound_id", "transfer_id"}
 
 
 @pytest.fixture(scope="module")

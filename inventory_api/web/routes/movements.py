@@ -18,6 +18,7 @@ from inventory_api.store.ledger import (
     movements_of,
     read_head,
 )
+from inventory_api.store.shipments import Expectation, expected_at_levels
 from inventory_api.web.answers import require_locations
 from inventory_api.web.call import Call
 from inventory_api.web.paging import cursor_after, page, position_of
@@ -79,7 +80,7 @@ async def get_an_operation(call: Call, operation_id: ID) -> Response | Problem:
 async def explain_stock(
     call: Call, sku: SKUPath, query: Annotated[ExplainQuery, Query()]
 ) -> Response | Problem:
-    """Explain an item's numbers: what is held, promised and kept back, and the last movements."""
+    """Explain an item's numbers: what is held, promised, kept back and expected, and what moved."""
     if query.location is not None:
         require_locations(call, {query.location})
     async with call.service.reading() as session:
@@ -90,9 +91,10 @@ async def explain_stock(
         steps = [step for level in levels for step in _last_steps(level, query.limit)]
         movements = await movements_of(session, steps)
         now = call.service.steady_clock()
-        promises = await promises_at(
-            session, [level[:2] for level in levels], now, limit=PROMISES_MAX
-        )
+        keys = [level[:2] for level in levels]
+        promises = await promises_at(session, keys, now, limit=PROMISES_MAX)
+        awaited = [level[:2] for level in levels if level.incoming]
+        expected = await expected_at_levels(session, awaited, limit=PROMISES_MAX)
     sellable = [level for level in levels if level.location in stock.sellable]
     return json_reply(
         {
@@ -101,7 +103,8 @@ async def explain_stock(
             "as_of_seq": stock.seq,
             "available": sum(level.available for level in sellable),
             "levels": [
-                _explained(level, movements, promises, sells=level in sellable) for level in levels
+                _explained(level, movements, promises, expected, sells=level in sellable)
+                for level in levels
             ],
         }
     )
@@ -121,7 +124,12 @@ def _last_steps(level: Level, limit: int) -> list[Step]:
 
 
 def _explained(
-    level: Level, movements: list[Movement], promises: list[Promise], *, sells: bool
+    level: Level,
+    movements: list[Movement],
+    promises: list[Promise],
+    expected: list[Expectation],
+    *,
+    sells: bool,
 ) -> dict[str, object]:
     own = [show_movement(one) for one in movements if one.location == level.location]
     here = [one for one in promises if one.location == level.location]
@@ -134,5 +142,6 @@ def _explained(
         ),
         "holds": [one.show(one.held) for one in here if one.held],
         "promises": [one.show(one.committed) for one in here if one.committed],
+        "expected": [one.show() for one in expected if one.location == level.location],
         "movements": own[::-1],
     }
