@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from inventory_api.domain.counting import note_sets
 from inventory_api.domain.decide import Snapshot
+from inventory_api.domain.draft import Stamp
 from inventory_api.domain.judge import Asked, judge, must_wait
 from inventory_api.domain.ledger import Decided
 from inventory_api.domain.reservation import Expire
-from inventory_api.domain.reserve import Stamp, expire
+from inventory_api.domain.settle import expire
 from inventory_api.domain.types import Instant
 from inventory_api.store.database import Session
 from inventory_api.store.elsewhere import explain_shortages

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from inventory_api.domain.types import Instant, Level, Movement, Operation
+from inventory_api.domain.types import Instant, Level, Movement, Operation, Recipe
 
 Shown = dict[str, Any]  # Any: JSON values
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,8 +63,11 @@ def show_location(location: Location) -> Shown:
     }
 
 
-def show_item(item: Item, attributes: Shown) -> Shown:
-    """The shape of an item in answers; `attributes` are those of the item, parsed."""
+def show_item(item: Item, attributes: Shown, recipe: Recipe = ()) -> Shown:
+    """The shape of an item in answers; `attributes` are those of the item, parsed.
+
+    `recipe` has the components of a kit.
+    """
     price = None
     if item.amount is not None:
         price = {"amount": item.amount, "currency": item.currency}
@@ -74,11 +77,17 @@ def show_item(item: Item, attributes: Shown) -> Shown:
         "barcode": item.barcode,
         "unit_price": price,
         "attributes": attributes,
+        "components": show_components(recipe),
         "status": item.status,
         "version": item.version,
         "created_at": rfc3339(item.created_at),
         "updated_at": rfc3339(item.updated_at),
     }
+
+
+def show_components(recipe: Recipe) -> list[Shown]:
+    """The shape of a kit's components in answers."""
+    return [{"sku": sku, "quantity": quantity} for sku, quantity in recipe]
 
 
 def show_level(level: Level) -> Shown:

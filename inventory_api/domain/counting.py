@@ -15,8 +15,8 @@ from inventory_api.domain.count_sheet import (
     is_hidden,
 )
 from inventory_api.domain.decide import Decision, Refused, Snapshot
+from inventory_api.domain.draft import Stamp
 from inventory_api.domain.rejections import Code, Rejection
-from inventory_api.domain.reserve import Stamp
 from inventory_api.domain.stock import Change, guard, move
 from inventory_api.domain.types import Key, Level
 
@@ -45,9 +45,9 @@ def open_count(command: OpenCount, snapshot: Snapshot, stamp: Stamp) -> Decision
     if len(skus) > command.lines_max:
         return _too_many(command.lines_max)
     refused = [
-        Refused(CountedAt(sku, command.location), Rejection(snapshot.barred_items[sku], {}), index)
+        Refused(CountedAt(sku, command.location), Rejection(barred, {}), index)
         for index, sku in enumerate(skus)
-        if sku in snapshot.barred_items
+        if (barred := snapshot.barred(sku)) is not None
     ]
     if command.skus and refused:
         return Decision(refused, (), refused=True)
@@ -66,9 +66,7 @@ def open_count(command: OpenCount, snapshot: Snapshot, stamp: Stamp) -> Decision
         counted_count=0,
     )
     levels = [
-        _level((sku, command.location), snapshot)
-        for sku in skus
-        if sku not in snapshot.barred_items
+        _level((sku, command.location), snapshot) for sku in skus if snapshot.barred(sku) is None
     ]
     lines = [_new_line(sheet.id, index, level) for index, level in enumerate(levels)]
     snapshot.counts.lines[sheet.id] = {}
@@ -178,7 +176,7 @@ def _unbookable(line: CountLine, level: Level, snapshot: Snapshot) -> Rejection 
     Two counts of one level were measured against the same books: booking both would book what is
     missing twice, and which of them is right only a third one can tell.
     """
-    barred = snapshot.barred_items.get(line.sku) or snapshot.barred_locations.get(level.location)
+    barred = snapshot.barred(line.sku) or snapshot.barred_locations.get(level.location)
     if barred is not None:
         return Rejection(barred, {})
     if snapshot.counts.last_sets.get((line.sku, level.location), 0) > line.level_version:
@@ -228,7 +226,7 @@ def _measured(
     line: CountLine, tally: Tally, sheet: CountSheet, snapshot: Snapshot
 ) -> CountLine | Rejection:
     """The line with what was counted, against what was on hand at the version that was seen."""
-    if (barred := snapshot.barred_items.get(tally.sku)) is not None:
+    if (barred := snapshot.barred(tally.sku)) is not None:
         return Rejection(barred, {})
     version, expected = line.opened_version, line.opened_on_hand
     if tally.level_version is not None:

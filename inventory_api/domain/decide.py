@@ -19,7 +19,7 @@ from inventory_api.domain.reservation import Hold, Part, ReserveLine
 from inventory_api.domain.shipment import Arrival, Consignment, ExpectLine, Withdrawal
 from inventory_api.domain.sourcing import Place
 from inventory_api.domain.stock import Change, guard, move
-from inventory_api.domain.types import SKU, Key, Level, LocationCode
+from inventory_api.domain.types import SKU, Key, Level, LocationCode, Recipe
 
 _new = tuple.__new__
 
@@ -35,6 +35,7 @@ class Snapshot:
         levels: those that exist; one that does not is an empty level.
         barred_items: unknown or archived items, with the code of the refusal.
         barred_locations: likewise.
+        kits: the kits among the items, with their components.
         line_ids: identities of lines that the ledger knows.
         holds: the reservations that the batch names, and those that it changed, by id.
         open_names: ids of the active or confirmed ones among them, by reference.
@@ -49,6 +50,7 @@ class Snapshot:
     levels: dict[Key, Level] = field(default_factory=dict)
     barred_items: dict[SKU, Code] = field(default_factory=dict)
     barred_locations: dict[LocationCode, Code] = field(default_factory=dict)
+    kits: dict[SKU, Recipe] = field(default_factory=dict)
     line_ids: set[str] = field(default_factory=set)
     holds: dict[str, Hold] = field(default_factory=dict)
     open_names: dict[str, str] = field(default_factory=dict)
@@ -61,10 +63,22 @@ class Snapshot:
     transits: set[LocationCode] = field(default_factory=set)
     changed_shipments: dict[str, Consignment] = field(default_factory=dict)
 
+    def barred(self, sku: SKU) -> Code | None:
+        """Why an item's stock can't change; a kit has none: what changes is its components'."""
+        code = self.barred_items.get(sku)
+        return Code.IS_KIT if code is None and sku in self.kits else code
+
     def open_hold(self, reference: str | None) -> Hold | None:
         """The hold that a reference has; there is at most one that is active or confirmed."""
         name = None if reference is None else self.open_names.get(reference)
         return None if name is None else self.holds[name]
+
+    def recipes(self, skus: Iterable[SKU], hold: Hold | None) -> dict[SKU, Recipe]:
+        """What one of each item is made of; to a hold that has had a kit, always as it was then."""
+        if not self.kits:
+            return {sku: ((sku, 1),) for sku in skus}
+        kits = self.kits if hold is None else {**self.kits, **hold.recipes()}
+        return {sku: kits[sku] if sku in self.kits else ((sku, 1),) for sku in skus}
 
     def know(self, hold: Hold) -> None:
         """Know a hold as it is."""
@@ -104,12 +118,14 @@ class Duplicate(NamedTuple):
 class Refused(NamedTuple):
     """A line that changes nothing, and why.
 
-    `place` is its index in the command if the results are not one for each line.
+    `place` is its index in the command if the results are not one for each line. `recipe` is what
+    one of it is made of, if it is a kit.
     """
 
     line: AnyLine
     rejection: Rejection
     place: int | None = None
+    recipe: Recipe = ()
 
 
 Result = Applied | Duplicate | Refused
@@ -212,7 +228,8 @@ def _judge(line: Line, draft: dict[Key, Level], line_ids: set[str], snapshot: Sn
     line_id = line.line_id
     if line_id is not None and (line_id in snapshot.line_ids or line_id in line_ids):
         return Duplicate(line)
-    if (snapshot.barred_items or snapshot.barred_locations) and (barred := _bar(line, snapshot)):
+    is_clear = not (snapshot.barred_items or snapshot.barred_locations or snapshot.kits)
+    if not is_clear and (barred := _bar(line, snapshot)) is not None:
         return Refused(line, Rejection(barred, {}))
     if isinstance(line, TransferLine):
         return _transfer(line, draft, snapshot)
@@ -268,7 +285,7 @@ def _transfer(line: TransferLine, draft: dict[Key, Level], snapshot: Snapshot) -
 
 def _bar(line: Line, snapshot: Snapshot) -> Code | None:
     """Why nothing may change there: the item first, then the locations."""
-    code = snapshot.barred_items.get(line.sku) or snapshot.barred_locations.get(line.location)
+    code = snapshot.barred(line.sku) or snapshot.barred_locations.get(line.location)
     if code is None and isinstance(line, TransferLine):
         code = snapshot.barred_locations.get(line.target)
     return code

@@ -4,8 +4,10 @@ from inventory_api.domain.commands import Command, TransferLine
 from inventory_api.domain.count_sheet import OpenCount, RecordCount, SettleCount
 from inventory_api.domain.counting import count
 from inventory_api.domain.decide import Decision, Snapshot, decide
+from inventory_api.domain.draft import Stamp
 from inventory_api.domain.reservation import Expire, Reserve, Settle
-from inventory_api.domain.reserve import Stamp, reserve, settle
+from inventory_api.domain.reserve import reserve
+from inventory_api.domain.settle import settle
 from inventory_api.domain.shipment import Announce, Cancel, Receive, Reschedule, Shipping
 from inventory_api.domain.shipping import ship
 
@@ -43,7 +45,9 @@ def must_wait(command: Asked, snapshot: Snapshot) -> bool:
             }
             return not keys.isdisjoint(snapshot.undecidable)
         case Reserve():
-            skus = {line.sku for line in command.lines}
+            hold = snapshot.open_hold(command.reference)
+            recipes = snapshot.recipes({line.sku for line in command.lines}, hold)
+            skus = {sku for recipe in recipes.values() for sku, _ in recipe}
             return any(sku in skus for sku, _ in snapshot.undecidable)
         case Settle():
             hold = snapshot.holds.get(command.id)

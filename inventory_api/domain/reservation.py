@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from inventory_api.domain.catalog import rfc3339
 from inventory_api.domain.commands import Mode
-from inventory_api.domain.types import SKU, Instant, Key, LocationCode
+from inventory_api.domain.types import SKU, Instant, Key, LocationCode, Recipe
 
 Shown = dict[str, Any]  # Any: JSON values
 
@@ -38,8 +38,10 @@ class Reservation(NamedTuple):
 class Allocation(NamedTuple):
     """What a line of a reservation has at one location, in the order of the table's columns.
 
-    The last five are units; each unit is in one of these states, and their sum is what was taken.
-    `requested` is the line's whole quantity, also where several locations share it.
+    `held` to `expired` are units; each unit is in one of these states, and their sum is what was
+    taken. `requested` is the line's whole quantity, also where several locations share it. If the
+    line is of a kit, this is what it has of one component: `kit` is the kit's SKU, else empty, and
+    `per_kit` the units that one kit takes.
     """
 
     sku: SKU
@@ -53,11 +55,22 @@ class Allocation(NamedTuple):
     fulfilled: int = 0
     released: int = 0
     expired: int = 0
+    kit: str = ""
+    per_kit: int = 1
+
+    @property
+    def name(self) -> SKU:
+        """What the line names: the kit or the item."""
+        return SKU(self.kit or self.sku)
 
     @property
     def quantity(self) -> int:
         """All that was ever taken and not moved to another location."""
         return self.held + self.committed + self.fulfilled + self.released + self.expired
+
+
+Bundle = tuple[Allocation, ...]
+"""What moves in lock-step: the components of a kit's line at one location, or a plain one alone."""
 
 
 class Hold(NamedTuple):
@@ -79,6 +92,14 @@ class Hold(NamedTuple):
                 key = (one.sku, one.location)
                 held[key] = held.get(key, 0) + one.held
         return held
+
+    def recipes(self) -> dict[SKU, Recipe]:
+        """What each kit is made of that the reservation has or had."""
+        kits: dict[SKU, dict[SKU, int]] = {}
+        for one in self.allocations:
+            if one.kit:
+                kits.setdefault(one.name, {})[one.sku] = one.per_kit
+        return {kit: tuple(sorted(units.items())) for kit, units in kits.items()}
 
     def is_seen_by(self, visible: frozenset[str] | None) -> bool:
         """Whether a caller who may hear of these locations may hear of all of it."""
@@ -171,6 +192,18 @@ class Expire:
     dry_run: ClassVar[bool] = False
 
 
+def bundles(allocations: Iterable[Allocation]) -> list[Bundle]:
+    """What moves in lock-step, in the order in which it first appears."""
+    every = list(allocations)
+    if not any(one.kit for one in every):
+        return [(one,) for one in every]
+    found: dict[tuple[int, LocationCode, str, SKU | None], list[Allocation]] = {}
+    for one in every:
+        key = (one.line, one.location, one.kit, None if one.kit else one.sku)
+        found.setdefault(key, []).append(one)
+    return [tuple(group) for group in found.values()]
+
+
 def status_after(verb: str, allocations: Iterable[Allocation]) -> str:
     """The state of a reservation whose allocations have just become so by a verb."""
     held = committed = fulfilled = 0
@@ -197,7 +230,7 @@ def show_hold(hold: Hold) -> Shown:
         "created_at": rfc3339(reservation.created_at),
         "expires_at": rfc3339(reservation.expires_at),
         "version": reservation.version,
-        "lines": [_show_line(index, lines[index]) for index in sorted(lines)],
+        "lines": [_show_line(*name, lines[name]) for name in sorted(lines)],
     }
 
 
@@ -215,22 +248,27 @@ def hold_at(hold: Hold, now: Instant) -> Hold:
     return as_expired(hold) if hold.is_due(now) else hold
 
 
-def _by_line(allocations: Iterable[Allocation]) -> dict[int, list[Allocation]]:
-    lines: dict[int, list[Allocation]] = {}
-    for one in allocations:
-        lines.setdefault(one.line, []).append(one)
+def _by_line(allocations: Iterable[Allocation]) -> dict[tuple[int, str], list[Bundle]]:
+    """By line and what it names: a declaration may have made another item of a line."""
+    lines: dict[tuple[int, str], list[Bundle]] = {}
+    for bundle in bundles(allocations):
+        lines.setdefault((bundle[0].line, bundle[0].name), []).append(bundle)
     return lines
 
 
-def _show_line(index: int, allocations: Sequence[Allocation]) -> Shown:
-    def total(name: str) -> int:
-        return sum(getattr(one, name) for one in allocations)
+def _show_line(index: int, name: str, parts: Sequence[Bundle]) -> Shown:
+    """Quantities are of what the line names: of kits, if it is one."""
+    # In lock-step: any component tells how many kits there are.
+    firsts = [bundle[0] for bundle in parts]
+
+    def total(state: str) -> int:
+        return sum(getattr(one, state) // one.per_kit for one in firsts)
 
     held, committed = total("held"), total("committed")
     return {
         "index": index,
-        "sku": allocations[0].sku,
-        "requested": allocations[0].requested,
+        "sku": name,
+        "requested": firsts[0].requested,
         "quantity": total("quantity"),
         "open": held + committed,
         "held": held,
@@ -238,13 +276,30 @@ def _show_line(index: int, allocations: Sequence[Allocation]) -> Shown:
         "fulfilled": total("fulfilled"),
         "released": total("released"),
         "expired": total("expired"),
+        "components": _show_components(parts) if firsts[0].kit else [],
         "allocations": [
             {
                 "location": one.location,
-                "quantity": one.quantity,
-                "open": one.held + one.committed,
+                "quantity": one.quantity // one.per_kit,
+                "open": (one.held + one.committed) // one.per_kit,
             }
-            for one in allocations
+            for one in firsts
             if one.quantity
         ],
     }
+
+
+def _show_components(parts: Sequence[Bundle]) -> list[Shown]:
+    """The units behind a kit's line; `quantity` is that of one kit."""
+    units: dict[tuple[SKU, int], list[Allocation]] = {}
+    for one in (one for bundle in parts for one in bundle):
+        units.setdefault((one.sku, one.per_kit), []).append(one)
+    return [
+        {
+            "sku": sku,
+            "quantity": per_kit,
+            "units": sum(one.quantity for one in same),
+            "open": sum(one.held + one.committed for one in same),
+        }
+        for (sku, per_kit), same in sorted(units.items())
+    ]

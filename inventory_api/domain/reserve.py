@@ -1,83 +1,26 @@
-"""What becomes of a reservation's commands, given the stock and the holds as they are."""
+"""What becomes of a new or a declared reservation, given the stock and the holds as they are."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
 
 from inventory_api.domain.decide import Decision, Refused, Snapshot
+from inventory_api.domain.draft import Draft, Stamp, not_active, refused, shortage
 from inventory_api.domain.rejections import Code, Rejection
 from inventory_api.domain.reservation import (
     Allocation,
     Hold,
-    Part,
     Reservation,
     Reserve,
     ReserveLine,
-    Settle,
     Sourcing,
-    as_expired,
-    status_after,
 )
-from inventory_api.domain.sourcing import Take, promisable, ranking, take
-from inventory_api.domain.stock import Change, move
-from inventory_api.domain.types import SKU, UNITS_MAX, Instant, Key, Level, LocationCode
+from inventory_api.domain.sourcing import Take, ranking, take
+from inventory_api.domain.types import SKU, Instant, Level, LocationCode, Recipe
 
-# Which balance a verb takes units from, in this order, and which one gets them.
-_SOURCES = {"confirm": ("held",), "fulfill": ("committed",), "release": ("held", "committed")}
-Name = tuple[SKU, LocationCode, int]
-"""Which allocation of a reservation: item, location, line."""
-
-_BALANCES = {"held": "reserved", "committed": "committed"}
-
-
-class Stamp(NamedTuple):
-    """Who decides something now, in which operation; `now` is the clock that does not jump."""
-
-    operation_id: str
-    actor: str
-    now: Instant
-
-
-@dataclass(slots=True)
-class _Draft:
-    """The running balance of one command: levels and allocations that are not yet anybody's."""
-
-    snapshot: Snapshot
-    id: str
-    reason: str
-    levels: dict[Key, Level] = field(default_factory=dict)
-    changes: list[Change] = field(default_factory=list)
-
-    def look(self, key: Key) -> Level:
-        return self.levels.get(key) or self.snapshot.levels.get(key) or Level(*key)
-
-    def move(self, key: Key, kind: str, on_hand: int = 0, **promises: int) -> None:
-        before = self.look(key)
-        after, change = move(before, on_hand, kind, self.reason, None, self.id, **promises)
-        self.levels[key] = after
-        self.changes.append(change)
-
-    def hold(self, key: Key, quantity: int, expires_at: Instant) -> None:
-        """Reserve units; the level knows when the first of its holds ends."""
-        self.move(key, "reserve", reserved=quantity)
-        self.due_by(key, expires_at)
-
-    def due_by(self, key: Key, expires_at: Instant) -> bool:
-        """Let a level know that a hold ends then; whether that is news to it."""
-        level = self.look(key)
-        if level.next_expiry_at is not None and level.next_expiry_at <= expires_at:
-            return False
-        self.levels[key] = level._replace(next_expiry_at=expires_at)
-        return True
-
-    def done(self, hold: Hold, verb: str, **facts: Any) -> Decision:  # Any: JSON values
-        """The decision, carried over to the snapshot."""
-        status = status_after(verb, hold.allocations)
-        reservation = hold.reservation._replace(status=status, version=hold.reservation.version + 1)
-        hold = Hold(reservation, hold.allocations)
-        self.snapshot.levels.update(self.levels)
-        self.snapshot.keep(hold)
-        return Decision((), self.changes, hold=hold, facts=facts)
+# Allocations of one command: as many as lines of a call, which is what a busy batch writes.
+COMPONENT_LINES_MAX = 10_000
+Recipes = Mapping[SKU, Recipe]
+Name = tuple[int, LocationCode, str, SKU]
+"""Which allocation of a reservation: line, location, kit, item; in their order."""
 
 
 def reserve(command: Reserve, snapshot: Snapshot, stamp: Stamp) -> Decision:
@@ -95,13 +38,15 @@ def reserve(command: Reserve, snapshot: Snapshot, stamp: Stamp) -> Decision:
     )
     if before is not None:
         row = before.reservation._replace(expires_at=expires_at)
-    draft = _Draft(snapshot, row.id, command.reason)
-    own = {} if before is None else before.held_at()
-    taken, refused = _take_lines(command, _without(draft, own), own)
-    if refused:
-        return Decision(refused, (), refused=True)
+    recipes = snapshot.recipes({line.sku for line in command.lines}, before)
+    if (refusal := _too_many_components(command, recipes)) is not None:
+        return refusal
+    draft = Draft(snapshot, row.id, command.reason)
+    taken, wrong = _take_lines(command, recipes, _without(draft, before), _places_of(before))
+    if wrong:
+        return Decision(wrong, (), refused=True)
     old = {} if before is None else {_name(one): one for one in before.allocations}
-    allocations = _difference(old, _wanted(command.lines, taken, row, snapshot), draft)
+    allocations = _difference(old, _wanted(command.lines, taken, row, recipes, snapshot), draft)
     backordered = [
         {"index": index, "quantity": units}
         for index, takes in enumerate(taken)
@@ -114,39 +59,52 @@ def reserve(command: Reserve, snapshot: Snapshot, stamp: Stamp) -> Decision:
 def _no_new_hold(command: Reserve, before: Hold | None) -> Decision | None:
     """Why a hold can't be made or declared under a reference, if it can't."""
     if before is None:
-        return None if command.lines else _refused(Code.UNKNOWN_ID, {})
+        return None if command.lines else refused(Code.UNKNOWN_ID, {})
     if not before.is_seen_by(command.visible):
-        return _refused(Code.ALREADY_EXISTS, {})
+        return refused(Code.ALREADY_EXISTS, {})
     if not command.declared:
-        return _refused(Code.ALREADY_EXISTS, {"id": before.reservation.id})
+        return refused(Code.ALREADY_EXISTS, {"id": before.reservation.id})
     is_promised = any(one.committed or one.fulfilled for one in before.allocations)
-    return _not_active(before) if is_promised else None
+    return not_active(before) if is_promised else None
+
+
+def _too_many_components(command: Reserve, recipes: Recipes) -> Decision | None:
+    """The refusal of kits that would make a call larger than a call may be."""
+    count = sum(len(recipes[line.sku]) for line in command.lines)
+    if count <= COMPONENT_LINES_MAX:
+        return None
+    facts = {"components": count, "maximum": COMPONENT_LINES_MAX}
+    return refused(Code.TOO_MANY_COMPONENTS, facts)
 
 
 def _wanted(
     lines: Sequence[ReserveLine],
     taken: Sequence[Sequence[Take]],
     row: Reservation,
+    recipes: Recipes,
     snapshot: Snapshot,
 ) -> dict[Name, Allocation]:
-    """The allocations that the lines shall have; a line that got nothing has an empty one."""
+    """The allocations that the lines shall have; a line that got nothing has empty ones."""
     somewhere = min(snapshot.places, default=LocationCode("main"))
     wanted = {}
     for index, (line, takes) in enumerate(zip(lines, taken, strict=True)):
+        kit = line.sku if line.sku in snapshot.kits else ""
         for code, quantity, _ in takes or [Take(line.location or somewhere, 0)]:
-            wanted[line.sku, code, index] = Allocation(
-                line.sku, code, row.id, index, line.quantity, row.expires_at, quantity
-            )
+            for sku, per_one in recipes[line.sku]:
+                wanted[index, code, kit, sku] = Allocation(
+                    sku, code, row.id, index, line.quantity, row.expires_at, quantity * per_one,
+                    0, 0, 0, 0, kit, per_one,
+                )  # fmt: skip
     return wanted
 
 
 def _difference(
-    old: dict[Name, Allocation], wanted: dict[Name, Allocation], draft: _Draft
+    old: dict[Name, Allocation], wanted: dict[Name, Allocation], draft: Draft
 ) -> tuple[Allocation, ...]:
     """The allocations as they become, with a movement for each that holds more or less."""
     allocations = []
-    for name in sorted({*old, *wanted}, key=lambda name: (name[2], name[1])):
-        key = (name[0], name[1])
+    for name in sorted({*old, *wanted}):
+        key = (name[3], name[1])
         known, one = old.get(name), wanted.get(name)
         held = 0 if known is None else known.held
         if one is None:
@@ -166,92 +124,74 @@ def _difference(
     return tuple(allocations)
 
 
-def settle(command: Settle, snapshot: Snapshot, stamp: Stamp) -> Decision:
-    """Confirm, fulfill, release or extend: what is named, or everything that can be."""
-    hold = snapshot.holds.get(command.id)
-    if hold is None or not hold.is_seen_by(command.visible):
-        return _refused(Code.UNKNOWN_ID, {})
-    if command.kind == "extend":
-        return _extend(command, hold, snapshot, stamp)
-    if command.kind == "confirm" and _is_late(hold):
-        return _recover(command, hold, snapshot)
-    sources = _SOURCES[command.kind]
-    if not any(getattr(one, name) for one in hold.allocations for name in sources):
-        return _not_active(hold)
-    parts, refused = _parts(command, hold, sources)
-    if refused:
-        return Decision(refused, (), refused=True)
-    return _settle_parts(command, hold, parts, snapshot)
-
-
-def _settle_parts(
-    command: Settle, hold: Hold, parts: Sequence[int], snapshot: Snapshot
-) -> Decision:
-    """Move the units of each allocation; what leaves the shelf must be on it."""
-    draft = _Draft(snapshot, hold.reservation.id, command.reason)
-    allocations, refused = [], []
-    for one, quantity in zip(hold.allocations, parts, strict=True):
-        if command.kind == "fulfill" and quantity > draft.look((one.sku, one.location)).on_hand:
-            refused.append(_off_the_shelf(one, quantity, draft))
-        else:
-            allocations.append(_settled(command.kind, one, quantity, draft))
-    if refused:
-        return Decision(refused, (), refused=True)
-    return draft.done(Hold(hold.reservation, tuple(allocations)), command.kind)
-
-
-def expire(hold: Hold, snapshot: Snapshot) -> Decision:
-    """Give back what a due reservation still holds, on all its levels."""
-    draft = _Draft(snapshot, hold.reservation.id, "cancelled_sale")
-    for one in hold.allocations:
-        if one.held:
-            draft.move((one.sku, one.location), "expire", reserved=-one.held)
-    return draft.done(as_expired(hold), "expire")
-
-
 def _take_lines(
-    command: Reserve, draft: _Draft, own: dict[Key, int]
+    command: Reserve, recipes: Recipes, draft: Draft, had: Mapping[SKU, Collection[LocationCode]]
 ) -> tuple[list[list[Take]], list[Refused]]:
-    """What each line takes on the running balance, and the lines that can't have what they ask."""
-    snapshot, taken, refused = draft.snapshot, list[list[Take]](), list[Refused]()
+    """What each line takes on the running balance, and the lines that can't have what they ask.
+
+    `had` are the locations where the caller holds an item already: they are served first.
+    """
+    snapshot, taken, wrong = draft.snapshot, list[list[Take]](), list[Refused]()
     places = {
         code: place
         for code, place in snapshot.places.items()
         if command.visible is None or code in command.visible
     }
-    ranked = ranking(command.lines, places, draft.look, command.sourcing)
+    ranked = ranking(command.lines, places, draft.look, command.sourcing, recipes)
     most_available = command.sourcing is Sourcing.MOST_AVAILABLE
-    had: dict[SKU, list[LocationCode]] = {}
-    for sku, code in own:
-        had.setdefault(sku, []).append(code)
     for index, line in enumerate(command.lines):
-        barred = snapshot.barred_items.get(line.sku)
-        if barred is None and line.location is not None:
-            barred = snapshot.barred_locations.get(line.location)
-        if barred is not None:
-            refused.append(Refused(line, Rejection(barred, {}), index))
+        recipe = recipes[line.sku]
+        if (barred := _bar(line, recipe, snapshot)) is not None:
+            wrong.append(Refused(line, Rejection(barred, {}), index))
             continue
         takes, missing = take(
             line,
+            recipe,
             ranked,
             draft.look,
             most_available=most_available,
             preferred=had.get(line.sku, ()),
         )
         if missing and not command.allow_partial:
-            refused.append(_shortage(line, ranked, draft, missing)._replace(place=index))
+            codes = ranked if line.location is None else (line.location,)
+            short = shortage(line, recipe, codes, draft.look, missing)
+            wrong.append(short._replace(place=index))
             continue
-        for one in takes:
-            key = (line.sku, one.location)
-            draft.levels[key] = _less(draft.look(key), one.quantity)
+        _book(takes, recipe, draft)
         taken.append(takes)
-    return taken, refused
+    return taken, wrong
 
 
-def _without(draft: _Draft, own: dict[Key, int]) -> _Draft:
+def _book(takes: Sequence[Take], recipe: Recipe, draft: Draft) -> None:
+    """Let the running balance know what a line takes."""
+    for code, quantity, _ in takes:
+        for sku, per_one in recipe:
+            draft.levels[sku, code] = _less(draft.look((sku, code)), quantity * per_one)
+
+
+def _places_of(before: Hold | None) -> dict[SKU, set[LocationCode]]:
+    """Where a hold has what its lines name."""
+    places: dict[SKU, set[LocationCode]] = {}
+    for one in before.allocations if before is not None else ():
+        if one.held:
+            places.setdefault(one.name, set()).add(one.location)
+    return places
+
+
+def _bar(line: ReserveLine, recipe: Recipe, snapshot: Snapshot) -> Code | None:
+    """Why a line can't be had whatever is there: the item, its components, the location."""
+    if not snapshot.barred_items and not snapshot.barred_locations:
+        return None
+    for sku in (line.sku, *(sku for sku, _ in recipe)):
+        if (code := snapshot.barred_items.get(sku)) is not None:
+            return code
+    return None if line.location is None else snapshot.barred_locations.get(line.location)
+
+
+def _without(draft: Draft, before: Hold | None) -> Draft:
     """A draft on which the caller's own hold is given back."""
-    trial = _Draft(draft.snapshot, draft.id, draft.reason)
-    for key, quantity in own.items():
+    trial = Draft(draft.snapshot, draft.id, draft.reason)
+    for key, quantity in before.held_at().items() if before is not None else ():
         trial.levels[key] = _less(trial.look(key), -quantity)
     return trial
 
@@ -260,135 +200,5 @@ def _less(level: Level, quantity: int) -> Level:
     return level._replace(reserved=level.reserved + quantity)
 
 
-def _shortage(
-    line: ReserveLine, ranked: Sequence[LocationCode], draft: _Draft, missing: int
-) -> Refused:
-    codes = [line.location] if line.location is not None else ranked
-    levels = [draft.look((line.sku, code)) for code in codes]
-    facts = {
-        "requested": line.quantity,
-        "on_hand": sum(level.on_hand for level in levels),
-        "available": sum(promisable(level, UNITS_MAX) for level in levels),
-        "shortage": missing,
-        "elsewhere": [],
-        "next_available_at": None,
-    }
-    return Refused(line, Rejection(Code.INSUFFICIENT_STOCK, facts))
-
-
-def _extend(command: Settle, hold: Hold, snapshot: Snapshot, stamp: Stamp) -> Decision:
-    if not hold.held:
-        return _not_active(hold)
-    expires_at = Instant(stamp.now + command.ttl_us)
-    reservation = hold.reservation._replace(expires_at=expires_at)
-    allocations = tuple(one._replace(expires_at=expires_at) for one in hold.allocations)
-    draft = _Draft(snapshot, hold.reservation.id, command.reason)
-    for one in allocations:
-        # No unit moves, but a life that has become shorter must be known to the level.
-        if one.held and draft.due_by((one.sku, one.location), expires_at):
-            snapshot.retimed.add((one.sku, one.location))
-    return draft.done(Hold(reservation, allocations), "extend")
-
-
-def _is_late(hold: Hold) -> bool:
-    """Whether nothing is held any more, and what was held has expired and not shipped."""
-    has_expired = any(one.expired for one in hold.allocations)
-    return has_expired and not hold.held and hold.reservation.status in ("expired", "confirmed")
-
-
-def _recover(command: Settle, hold: Hold, snapshot: Snapshot) -> Decision:
-    """A late payment: take again what had expired, where it was, if it is still free."""
-    other = snapshot.open_hold(hold.reservation.reference)
-    if other is not None and other.reservation.id != hold.reservation.id:
-        return _refused(Code.ALREADY_EXISTS, {"id": other.reservation.id})
-    parts, refused = _parts(command, hold, ("expired",))
-    if refused:
-        return Decision(refused, (), refused=True)
-    draft = _Draft(snapshot, hold.reservation.id, "sale")
-    allocations = []
-    for one, quantity in zip(hold.allocations, parts, strict=True):
-        key = (one.sku, one.location)
-        free = promisable(draft.look(key), quantity)
-        if free < quantity:
-            line = ReserveLine(one.sku, one.location, quantity)
-            refused.append(_shortage(line, (), draft, quantity - free)._replace(place=one.line))
-        elif quantity:
-            draft.move(key, "confirm", committed=quantity)
-        allocations.append(
-            one._replace(expired=one.expired - quantity, committed=one.committed + quantity)
-        )
-    if refused:
-        late = Rejection(Code.RESERVATION_EXPIRED, {"id": hold.reservation.id})
-        return Decision(refused, (), refused=True, rejection=late)
-    return draft.done(Hold(hold.reservation, tuple(allocations)), "confirm", recovered=True)
-
-
-def _parts(command: Settle, hold: Hold, sources: Sequence[str]) -> tuple[list[int], list[Refused]]:
-    """How many units of each allocation are meant, in its order."""
-    open_units = [sum(getattr(one, name) for name in sources) for one in hold.allocations]
-    if not command.lines:
-        return open_units, []
-    meant = [0] * len(open_units)
-    refused = []
-    by_item: dict[SKU, list[int]] = {}
-    for index, one in enumerate(hold.allocations):
-        by_item.setdefault(one.sku, []).append(index)
-    for number, part in enumerate(command.lines):
-        own = [
-            index
-            for index in by_item.get(part.sku, ())
-            if part.location in (None, hold.allocations[index].location)
-        ]
-        left = sum(open_units[index] - meant[index] for index in own)
-        wanted = left if part.quantity is None else part.quantity
-        if not own or wanted > left:
-            refused.append(_too_many(part, left)._replace(place=number))
-            continue
-        for index in own:
-            some = min(wanted, open_units[index] - meant[index])
-            meant[index] += some
-            wanted -= some
-    return meant, refused
-
-
-def _too_many(part: Part, left: int) -> Refused:
-    return Refused(part, Rejection(Code.NOT_OPEN, {"requested": part.quantity, "open": left}))
-
-
-def _off_the_shelf(one: Allocation, quantity: int, draft: _Draft) -> Refused:
-    line = ReserveLine(one.sku, one.location, quantity)
-    level = draft.look((one.sku, one.location))
-    return _shortage(line, (), draft, quantity - level.on_hand)
-
-
-def _settled(verb: str, one: Allocation, quantity: int, draft: _Draft) -> Allocation:
-    """The allocation after a verb has taken units from its sources, in their order."""
-    if not quantity:
-        return one
-    gone: dict[str, int] = {}
-    for name in _SOURCES[verb]:
-        gone[name] = min(quantity - sum(gone.values()), getattr(one, name))
-    promises = {_BALANCES[name]: -units for name, units in gone.items()}
-    if verb == "confirm":
-        promises["committed"] = quantity
-    on_hand = -quantity if verb == "fulfill" else 0
-    draft.move((one.sku, one.location), verb, on_hand, **promises)
-    target = {"confirm": "committed", "fulfill": "fulfilled", "release": "released"}[verb]
-    values = {name: getattr(one, name) - units for name, units in gone.items()}
-    values[target] = values.get(target, getattr(one, target)) + quantity
-    return one._replace(**values)
-
-
-def _refused(code: Code, facts: dict[str, Any]) -> Decision:  # Any: JSON values
-    return Decision((), (), refused=True, rejection=Rejection(code, facts))
-
-
-def _not_active(hold: Hold) -> Decision:
-    """Not in the state that the verb needs; an expired one has a code of its own."""
-    status = hold.reservation.status
-    code = Code.RESERVATION_EXPIRED if status == "expired" else Code.RESERVATION_NOT_ACTIVE
-    return _refused(code, {"id": hold.reservation.id, "state": status})
-
-
 def _name(one: Allocation) -> Name:
-    return (one.sku, one.location, one.line)
+    return (one.line, one.location, one.kit, one.sku)

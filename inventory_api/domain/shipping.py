@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from inventory_api.domain.decide import Decision, Refused, Snapshot
+from inventory_api.domain.draft import Stamp
 from inventory_api.domain.open_rest import OpenRest
 from inventory_api.domain.rejections import Code, Rejection
-from inventory_api.domain.reserve import Stamp
 from inventory_api.domain.shipment import (
     Announce,
     Arrival,
@@ -313,7 +313,7 @@ def _reschedule(command: Reschedule, found: Consignment, snapshot: Snapshot) -> 
 
 def _bar(sku: SKU, places: Iterable[LocationCode | None], snapshot: Snapshot) -> Rejection | None:
     """Why nothing may change there: the item first, then the locations."""
-    code = snapshot.barred_items.get(sku)
+    code = snapshot.barred(sku)
     for place in places:
         if code is None and place is not None:
             code = snapshot.barred_locations.get(place)

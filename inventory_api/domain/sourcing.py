@@ -1,10 +1,10 @@
 """Where the units of a reservation are taken from."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from inventory_api.domain.reservation import ReserveLine, Sourcing
-from inventory_api.domain.types import UNITS_MAX, Key, Level, LocationCode
+from inventory_api.domain.types import SKU, UNITS_MAX, Key, Level, LocationCode, Recipe
 
 Look = Callable[[Key], Level]
 """The level of a key on the running balance; an empty one where nothing ever was."""
@@ -18,7 +18,7 @@ class Place(NamedTuple):
 
 
 class Take(NamedTuple):
-    """So many units from one location, and how many of them are not there yet."""
+    """So many, of units or of whole kits, from one location; and how many are not there yet."""
 
     location: LocationCode
     quantity: int
@@ -30,6 +30,7 @@ def ranking(
     places: Mapping[LocationCode, Place],
     look: Look,
     sourcing: Sourcing,
+    recipes: Mapping[SKU, Recipe],
 ) -> list[LocationCode]:
     """Selling locations in the order in which lines try them, the most available aside."""
     selling = sorted(
@@ -39,8 +40,9 @@ def ranking(
     if sourcing is not Sourcing.FEWEST_LOCATIONS:
         return selling
     # Greedy: whoever can serve most lines whole comes first, so that few locations are used.
+    made_of = [(recipes[line.sku], line.quantity) for line in lines]
     whole = {
-        code: sum(look((line.sku, code)).available >= line.quantity for line in lines)
+        code: sum(ready(parts, code, look) >= quantity for parts, quantity in made_of)
         for code in selling
     }
     return sorted(selling, key=lambda code: -whole[code])
@@ -48,37 +50,49 @@ def ranking(
 
 def take(
     line: ReserveLine,
+    recipe: Recipe,
     ranked: Iterable[LocationCode],
     look: Look,
     *,
     most_available: bool,
-    preferred: Sequence[LocationCode] = (),
+    preferred: Collection[LocationCode] = (),
 ) -> tuple[list[Take], int]:
-    """What a line takes from where, and how many units are missing.
+    """What a line takes from where, and how many are missing; kits are whole at each location.
 
-    One location that can fill the line is better than several; units that are there are better
-    than a backorder, which the first location gives that allows it.
+    One location that can fill the line is better than several; what is there is better than a
+    backorder, which the first location gives that allows it.
     """
     codes = [line.location] if line.location is not None else list(ranked)
-    levels = [look((line.sku, code)) for code in codes]
+    stock = {code: ready(recipe, code, look) for code in codes}
     if most_available:
-        levels.sort(key=lambda level: -level.available)
+        codes.sort(key=lambda code: -stock[code])
     if preferred:
-        levels.sort(key=lambda level: level.location not in preferred)
-    for level in levels:
-        if level.available >= line.quantity:
-            return [Take(level.location, line.quantity)], 0
+        codes.sort(key=lambda code: code not in preferred)
+    for code in codes:
+        if stock[code] >= line.quantity:
+            return [Take(code, line.quantity)], 0
     there: dict[LocationCode, int] = {}
     later: dict[LocationCode, int] = {}
     missing = line.quantity
-    for level in levels:
-        there[level.location] = min(missing, max(0, level.available))
-        missing -= there[level.location]
-    for level in levels:
-        later[level.location] = min(missing, _backorder(level, missing))
-        missing -= later[level.location]
+    for code in codes:
+        there[code] = min(missing, max(0, stock[code]))
+        missing -= there[code]
+    for code in codes:
+        most = promisable_of(recipe, code, look, there[code] + missing)
+        later[code] = most - there[code]
+        missing -= later[code]
     takes = [Take(code, there[code] + later[code], later[code]) for code in there]
     return [one for one in takes if one.quantity], missing
+
+
+def ready(recipe: Recipe, code: LocationCode, look: Look) -> int:
+    """How many a location has of what is made so; below zero where something is oversold."""
+    return min([look((sku, code)).available // units for sku, units in recipe])
+
+
+def promisable_of(recipe: Recipe, code: LocationCode, look: Look, wanted: int) -> int:
+    """How many of `wanted` may be promised: so many as each component allows."""
+    return min([promisable(look((sku, code)), wanted * units) // units for sku, units in recipe])
 
 
 def promisable(level: Level, wanted: int) -> int:

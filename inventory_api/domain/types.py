@@ -9,6 +9,9 @@ Key = tuple[SKU, LocationCode]
 Instant = NewType("Instant", int)
 """Microseconds since 1970 UTC: exact, ordered, the same bits on both databases."""
 
+Recipe = tuple[tuple[SKU, int], ...]
+"""What one of something is made of: items and their units; of a plain item it is itself, once."""
+
 UNITS_MAX = 10**12
 SKU_LENGTH_MAX = 64
 REFERENCE_LENGTH_MAX = 255

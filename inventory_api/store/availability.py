@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from inventory_api.domain.kits import Assembly, assemblies
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.types import Instant, Key, Level
+from inventory_api.domain.types import SKU, Instant, Key, Level, Recipe
 from inventory_api.store.bulk import VALUES, listed
 from inventory_api.store.holds import held_under
+from inventory_api.store.kits import kits_of
 from inventory_api.store.levels import (
     head_seq,
     levels_of_items,
@@ -28,12 +30,22 @@ _KNOWN_LOCATIONS = select(LOCATION.c.code).where(LOCATION.c.code.in_(VALUES))
 
 
 class Stock(NamedTuple):
-    """An item over its locations, read in one go with the ledger's position."""
+    """An item over its locations, read in one go with the ledger's position.
+
+    A kit has no levels: it has a `recipe`, and `parts` are the levels of its components.
+    """
 
     name: str
     levels: Sequence[Level]
     sellable: frozenset[str]
     seq: int
+    recipe: Recipe = ()
+    parts: Sequence[Level] = ()
+
+    def kits_seen_by(self, locations: frozenset[str] | None) -> list[Assembly]:
+        """How many of a kit there are at the locations that a caller may see; None sees all."""
+        found = assemblies(self.recipe, self.parts)
+        return [one for one in found if _sees(locations, one.location)]
 
 
 async def stock_of(session: AsyncSession, skus: Collection[str], now: Instant) -> dict[str, Stock]:
@@ -42,7 +54,12 @@ async def stock_of(session: AsyncSession, skus: Collection[str], now: Instant) -
     names = await names_of(session, skus)
     levels = await _live_levels(session, names, now)
     sellable = frozenset(await sellable_locations(session))
-    return {sku: Stock(name, levels[sku], sellable, seq) for sku, name in names.items()}
+    kits, parts = await _kits_among(session, {sku for sku in names if not levels[sku]}, now)
+    found = {}
+    for sku, name in names.items():
+        recipe = kits.get(SKU(sku), ())
+        found[sku] = Stock(name, levels[sku], sellable, seq, recipe, _parts_of(recipe, parts))
+    return found
 
 
 async def check(
@@ -66,13 +83,15 @@ async def check(
         sellable &= locations
     by_item = await _live_levels(session, anywhere, now) if anywhere else {}
     by_key = await without_due(session, await levels_of(session, keys), now)
+    seen = {sku for sku, levels in by_item.items() if levels} | {sku for sku, _ in by_key}
+    kits, parts = await _kits_among(session, names.keys() - seen, now)
     given_back = {} if own is None else await held_under(session, own, now)
     if given_back:
         by_key = {key: _without(level, given_back) for key, level in by_key.items()}
-        by_item = {
-            sku: [_without(level, given_back) for level in levels]
-            for sku, levels in by_item.items()
-        }
+        by_item, parts = (
+            {sku: [_without(level, given_back) for level in levels] for sku, levels in one.items()}
+            for one in (by_item, parts)
+        )
     codes = {code for _, code in keys}
     known = (
         set((await session.execute(_KNOWN_LOCATIONS, listed(codes))).scalars()) if codes else codes
@@ -85,12 +104,17 @@ async def check(
         elif location is not None and (location not in known or not _sees(locations, location)):
             error = {"code": Code.UNKNOWN_LOCATION.value}
             results.append({"sku": sku, "location": location, "error": error})
+        elif sku in kits:
+            at = sellable if location is None else {location}
+            found = assemblies(kits[sku], _parts_of(kits[sku], parts))
+            kit = [one for one in found if one.location in at]
+            results.append(_kit_result(line, names[sku], kit))
         elif location is None:
             levels = [level for level in by_item[sku] if level.location in sellable]
             results.append(_result(line, names[sku], levels))
         else:
-            found = by_key.get((sku, location))
-            results.append(_result(line, names[sku], [] if found is None else [found]))
+            level = by_key.get((sku, location))
+            results.append(_result(line, names[sku], [] if level is None else [level]))
     return seq, results
 
 
@@ -103,6 +127,19 @@ async def _live_levels(
 ) -> dict[str, list[Level]]:
     found = await levels_of_items(session, skus)
     return {sku: await without_due_list(session, levels, now) for sku, levels in found.items()}
+
+
+async def _kits_among(
+    session: AsyncSession, skus: Collection[str], now: Instant
+) -> tuple[dict[SKU, Recipe], dict[str, list[Level]]]:
+    """The kits among items without a level, and the levels of what they are made of."""
+    kits = await kits_of(session, skus)
+    components = {sku for recipe in kits.values() for sku, _ in recipe}
+    return kits, await _live_levels(session, components, now) if components else {}
+
+
+def _parts_of(recipe: Recipe, levels: Mapping[str, Sequence[Level]]) -> list[Level]:
+    return [level for sku, _ in recipe for level in levels[sku]]
 
 
 def _sees(locations: frozenset[str] | None, location: str) -> bool:
@@ -124,6 +161,19 @@ def _result(line: Fields, name: str, levels: Sequence[Level]) -> Line:
         "available": available,
         "requested": requested,
         "sufficient": _suffices(levels, requested),
+    }
+
+
+def _kit_result(line: Fields, name: str, kit: Sequence[Assembly]) -> Line:
+    requested = line.get("quantity", 1)
+    return {
+        "sku": line["sku"],
+        "location": line.get("location"),
+        "name": name,
+        "on_hand": sum(one.on_hand for one in kit),
+        "available": sum(one.available for one in kit),
+        "requested": requested,
+        "sufficient": sum(one.promisable(requested) for one in kit) >= requested,
     }
 
 

@@ -1,6 +1,6 @@
 """Items and locations: what is written through `transact`, and what is read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import orjson
@@ -10,8 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from inventory_api.domain.catalog import Item, Location, Shown, show_item, show_location
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.types import Instant
+from inventory_api.domain.types import SKU, Instant, Recipe
 from inventory_api.store.bulk import VALUES, listed
+from inventory_api.store.kits import (
+    is_held,
+    kits_of,
+    kits_with,
+    replace_components,
+    unfit_components,
+)
 from inventory_api.store.shipments import is_under_way
 from inventory_api.store.tables import ALLOCATION, ITEM, LEVEL, LOCATION
 
@@ -23,9 +30,15 @@ Tags = frozenset[str] | None
 """Versions that are accepted for a change; None accepts any."""
 
 
-def shown_item(item: Item) -> Shown:
-    """An item as answers show it."""
-    return show_item(item, orjson.loads(item.attributes))
+def shown_item(item: Item, recipe: Recipe = ()) -> Shown:
+    """An item as answers show it; of a kit with its components."""
+    return show_item(item, orjson.loads(item.attributes), recipe)
+
+
+async def shown_items(session: AsyncSession, items: Sequence[Item]) -> list[Shown]:
+    """Items as answers show them."""
+    kits = await kits_of(session, [item.sku for item in items])
+    return [shown_item(item, kits.get(SKU(item.sku), ())) for item in items]
 
 
 async def find_item(session: AsyncSession, sku: str) -> Item | None:
@@ -58,12 +71,17 @@ async def list_items(
     return [Item._make(row) for row in await session.execute(statement)]
 
 
-async def create_item(session: AsyncSession, item: Item) -> Outcome:
-    """Rejects: `ALREADY_EXISTS`, archived or not."""
+async def create_item(session: AsyncSession, item: Item, recipe: Recipe = ()) -> Outcome:
+    """Add an item, or a kit of what the recipe names.
+
+    Rejects: `ALREADY_EXISTS`, archived or not; what `replace_components` rejects.
+    """
     if await find_item(session, item.sku) is not None:
         return Outcome(b"{}", Code.ALREADY_EXISTS)
     await session.execute(insert(ITEM).values(item._asdict()))
-    return _item_outcome(item)
+    if recipe and (refused := await replace_components(session, item.sku, recipe)) is not None:
+        return refused
+    return _item_outcome(item, recipe)
 
 
 async def change_item(
@@ -74,24 +92,37 @@ async def change_item(
     if_match: Tags,
     now: Instant,
     steady: Instant,
+    recipe: Recipe | None = None,
 ) -> Outcome:
     """Change columns of an item; the version rises even if the values are the same.
 
-    `steady` is of the clock that holds live by: one that is over does not keep an item in use.
+    A `recipe` replaces the components of a kit; an empty one makes it a plain item. `steady` is of
+    the clock that holds live by: one that is over does not keep an item in use.
 
     Rejects: `UNKNOWN_SKU`; `VERSION_MISMATCH` unless the version is among the wanted ones;
-    `ITEM_IN_USE` if it is to be archived while a level of it is not empty.
+    `ITEM_IN_USE` if it is to be archived while a level of it is not empty, a reservation has some
+    of it as a kit, or an active kit contains it; `UNFIT_COMPONENT` if a kit is to be active whose
+    components are not; what `replace_components` rejects.
     """
     item = await find_item(session, sku)
     if item is None:
         return Outcome(b"{}", Code.UNKNOWN_SKU)
     if if_match is not None and str(item.version) not in if_match:
         return _mismatch(item.version)
-    if changes.get("status") == "archived" and await _in_use(session, LEVEL.c.sku == sku, steady):
-        return Outcome(b"{}", Code.ITEM_IN_USE)
+    status = changes.get("status")
+    if status == "archived" and (refused := await _no_archive(session, sku, steady)) is not None:
+        return refused
+    if recipe is not None:
+        if (refused := await replace_components(session, sku, recipe)) is not None:
+            return refused
+    else:
+        recipe = (await kits_of(session, [sku])).get(SKU(sku), ())
+        is_restored = status == "active" and item.status != "active"
+        if recipe and is_restored and (unfit := await unfit_components(session, sku, recipe)):
+            return Outcome(orjson.dumps({"lines": unfit}), Code.UNFIT_COMPONENT)
     item = item._replace(**changes, version=item.version + 1, updated_at=now)
     await session.execute(update(ITEM).where(ITEM.c.sku == sku).values(item._asdict()))
-    return _item_outcome(item)
+    return _item_outcome(item, recipe)
 
 
 async def find_location(session: AsyncSession, code: str) -> Location | None:
@@ -175,8 +206,16 @@ async def _in_use(
     return (await session.execute(in_use)).first() is not None
 
 
-def _item_outcome(item: Item) -> Outcome:
-    return Outcome(orjson.dumps(shown_item(item)), etag=str(item.version))
+async def _no_archive(session: AsyncSession, sku: str, steady: Instant) -> Outcome | None:
+    """Why an item can't be archived, if it can't."""
+    if await _in_use(session, LEVEL.c.sku == sku, steady) or await is_held(session, sku):
+        return Outcome(b"{}", Code.ITEM_IN_USE)
+    kits = await kits_with(session, sku, only_active=True)
+    return Outcome(orjson.dumps({"kits": kits}), Code.ITEM_IN_USE) if kits else None
+
+
+def _item_outcome(item: Item, recipe: Recipe) -> Outcome:
+    return Outcome(orjson.dumps(shown_item(item, recipe)), etag=str(item.version))
 
 
 def _location_outcome(location: Location) -> Outcome:

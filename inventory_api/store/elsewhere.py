@@ -1,6 +1,6 @@
 """Where else a refused item is available: a courtesy of refusals, read only when there are any."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, literal_column, select
@@ -17,6 +17,9 @@ from inventory_api.store.tables import ALLOCATION, LEVEL, LOCATION, SHIPMENT_LIN
 
 # More than a caller will offer its customer; bounds the answer of a batch of refusals.
 ELSEWHERE_MAX = 10
+
+Offer = tuple[str, int]
+"""A location, and what it has."""
 
 AVAILABLE = LEVEL.c.on_hand - LEVEL.c.reserved - LEVEL.c.committed - LEVEL.c.safety_stock
 _ELSEWHERE = (
@@ -92,18 +95,23 @@ async def explain_shortages(
     ]
     if not short:
         return
-    found: dict[str, list[tuple[str, int]]] = {}
-    skus = listed({result.line.sku for _, result in short})
+    found: dict[str, list[Offer]] = {}
+    skus = listed({sku for _, result in short for sku in _needed(result)})
     for sku, location, available in await session.execute(_ELSEWHERE, skus):
         found.setdefault(sku, []).append((location, available))
     nexts = list(map(Next._make, await session.execute(NEXT, {**skus, "now": now})))
     for visible, result in short:
         line = result.line
-        own = [one for one in nexts if one.serves(line.sku, line.location, visible)]
+        own = [
+            one
+            for one in nexts
+            for sku in _lacking(result)
+            if one.serves(sku, line.location, visible)
+        ]
         result.rejection.facts["next_available_at"] = _first(own)
         result.rejection.facts["elsewhere"] = [
             {"location": location, "available": available}
-            for location, available in found.get(result.line.sku, ())
+            for location, available in _offers(result, found)
             if location != result.line.location and (visible is None or location in visible)
         ][:ELSEWHERE_MAX]
 
@@ -111,3 +119,27 @@ async def explain_shortages(
 def _first(nexts: Sequence[Next]) -> str | None:
     times = [at for one in nexts for at in (one.ends_at, one.comes_at) if at is not None]
     return rfc3339(min(times)) if times else None
+
+
+def _needed(result: Refused) -> list[str]:
+    """The items whose stock decides: the line's, or the components of its kit."""
+    return [sku for sku, _ in result.recipe] or [result.line.sku]
+
+
+def _lacking(result: Refused) -> list[str]:
+    """The items of which more would help."""
+    if not result.recipe:
+        return [result.line.sku]
+    return [one["sku"] for one in result.rejection.facts["components"]]
+
+
+def _offers(result: Refused, found: Mapping[str, Sequence[Offer]]) -> Sequence[Offer]:
+    """Where a line could be had, and how much: of a kit, whole ones."""
+    if not result.recipe:
+        return found.get(result.line.sku, ())
+    parts = [(dict(found.get(sku, ())), units) for sku, units in result.recipe]
+    kits = [
+        (location, min(there.get(location, 0) // units for there, units in parts))
+        for location, _ in found.get(result.recipe[0][0], ())
+    ]
+    return [offer for offer in kits if offer[1]]

@@ -46,6 +46,7 @@ RULES: dict[str, tuple[str, str]] = {
     "operation_range": ("operation", "The operation's range is not that of its movements."),
     "operation_unfounded": ("operation", "The operation has no movements."),
     "line_id_repeated": ("line_id", "Another movement has the same line_id."),
+    "kit_out_of_step": ("kit", "The components of a reservation's kit are not in lock-step."),
     **COUNT_RULES,
 }
 """What can be wrong: the invariant that it breaks, and what it means."""

@@ -46,7 +46,13 @@ _OPEN = prepare(
 _ALLOCATIONS = prepare(
     select(*ALLOCATION_COLUMNS)
     .where(ALLOCATION.c.reservation_id.in_(VALUES))
-    .order_by(ALLOCATION.c.reservation_id, ALLOCATION.c.line, ALLOCATION.c.location)
+    .order_by(
+        ALLOCATION.c.reservation_id,
+        ALLOCATION.c.line,
+        ALLOCATION.c.location,
+        ALLOCATION.c.kit,
+        ALLOCATION.c.sku,
+    )
 )
 _DUE = prepare(
     select(ALLOCATION.c.reservation_id)
@@ -101,7 +107,7 @@ _KEEP_RESERVATIONS = prepare(upsert(RESERVATION, ["id"], ["status", "expires_at"
 _KEEP_ALLOCATIONS = prepare(
     upsert(
         ALLOCATION,
-        ["sku", "location", "reservation_id", "line"],
+        ["sku", "location", "reservation_id", "line", "kit"],
         ["requested", "expires_at", *_UNITS],
     )
 )

@@ -180,12 +180,14 @@ async def change_policy(
     The ledger gets a movement of no units, since the safety stock changes what is available; a
     change to what is already so leaves no trace.
 
-    Rejects: as an adjustment would, what is unknown or archived; `VERSION_MISMATCH` unless the
+    Rejects: as an adjustment would, what is unknown, archived or a kit; `VERSION_MISMATCH` unless the
     level's ETag is among the wanted ones.
     """
     snapshot = await snapshot_of(session, {key})
     if barred := snapshot.barred_items.get(key[0]) or snapshot.barred_locations.get(key[1]):
         return Outcome(b"{}", barred)
+    if key[0] in snapshot.kits:
+        return Outcome(b"{}", Code.IS_KIT)
     before = snapshot.levels.get(key) or Level(*key)
     if if_match is not None and etag_of(before) not in if_match:
         return Outcome(orjson.dumps({"current_etag": etag_of(before)}), Code.VERSION_MISMATCH)

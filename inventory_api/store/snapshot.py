@@ -26,6 +26,7 @@ from inventory_api.store.bulk import (
 )
 from inventory_api.store.counts import counts_named
 from inventory_api.store.holds import due_ids, holds_of, next_expiries, open_ids
+from inventory_api.store.kits import known_items
 from inventory_api.store.shipments import consignments_of, transits_among
 from inventory_api.store.tables import ITEM, LEVEL, LOCATION, MOVEMENT
 
@@ -53,7 +54,6 @@ _LEVELS_AT = prepare(
 _ARCHIVED = prepare(
     select(ITEM.c.sku).where(ITEM.c.status == literal_column("'archived'"), ITEM.c.sku.in_(VALUES))
 )
-_KNOWN = prepare(select(ITEM.c.sku).where(ITEM.c.sku.in_(VALUES)))
 _LEVELS_OF_ITEMS = prepare(
     select(*LEVEL_COLUMNS).where(LEVEL.c.sku.in_(VALUES)).order_by(LEVEL.c.sku, LEVEL.c.location)
 )
@@ -112,13 +112,14 @@ async def snapshot_of(
     """Levels, and what bars a change of them, or of `locations` without any, as committed."""
     levels = await levels_of(session, keys)
     unseen = {key[0] for key in keys if key not in levels} if len(levels) < len(keys) else set()
-    return Snapshot(
+    snapshot = Snapshot(
         levels=levels,
-        barred_items=await _barred_items(session, {sku for sku, _ in keys}, unseen),
         barred_locations=await _barred_locations(
             session, {location for _, location in keys}.union(locations)
         ),
     )
+    await _add_items(session, snapshot, {sku for sku, _ in keys}, unseen)
+    return snapshot
 
 
 def _named_keys(promises: Iterable[Asked]) -> set[Key]:
@@ -159,11 +160,27 @@ async def _add_holds(session: AsyncSession, snapshot: Snapshot, promises: Sequen
     )
     sourced = {line.sku for one in wanted for line in one.lines if line.location is None}
     if sourced:
-        rows = await fetch(session, _LEVELS_OF_ITEMS, listed(sourced))
-        for row in rows:
-            snapshot.levels.setdefault(row[:2], _new(Level, row))
+        await _add_all_levels_of(session, snapshot, sourced)
         unseen = sourced - {sku for sku, _ in snapshot.levels}
-        snapshot.barred_items.update(await _barred_items(session, sourced, unseen))
+        await _add_items(session, snapshot, sourced, unseen)
+    if snapshot.kits:
+        await _add_components(session, snapshot)
+
+
+async def _add_all_levels_of(
+    session: AsyncSession, snapshot: Snapshot, skus: Collection[SKU]
+) -> None:
+    for row in await fetch(session, _LEVELS_OF_ITEMS, listed(skus)):
+        snapshot.levels.setdefault(row[:2], _new(Level, row))
+
+
+async def _add_components(session: AsyncSession, snapshot: Snapshot) -> None:
+    """What kits are made of now, and what they were made of when holds took them."""
+    components = {sku for recipe in snapshot.kits.values() for sku, _ in recipe}
+    for hold in snapshot.holds.values():
+        components |= {one.sku for one in hold.allocations if one.kit}
+    await _add_all_levels_of(session, snapshot, components)
+    await _add_items(session, snapshot, components, ())
 
 
 async def _know(session: AsyncSession, snapshot: Snapshot, ids: Collection[str]) -> list[Hold]:
@@ -209,16 +226,16 @@ async def levels_of(session: AsyncSession, keys: Collection[Key]) -> dict[Key, L
     return {row[:2]: _new(Level, row) for row in rows if row[0] is not None}
 
 
-async def _barred_items(
-    session: AsyncSession, skus: Collection[SKU], unseen: Collection[SKU]
-) -> dict[SKU, Code]:
-    """Those of which no level was seen may be unknown; any may be archived."""
-    barred: dict[SKU, Code] = {}
+async def _add_items(
+    session: AsyncSession, snapshot: Snapshot, skus: Collection[SKU], unseen: Collection[SKU]
+) -> None:
+    """Those of which no level was seen may be unknown, or kits; any may be archived."""
     if unseen:
-        known = set(await _firsts(session, _KNOWN, unseen))
-        barred = dict.fromkeys(set(unseen) - known, Code.UNKNOWN_SKU)
+        known, kits = await known_items(session, unseen)
+        snapshot.barred_items.update(dict.fromkeys(set(unseen) - known, Code.UNKNOWN_SKU))
+        snapshot.kits.update(kits)
     archived = await _firsts(session, _ARCHIVED, skus) if skus else []
-    return barred | dict.fromkeys(archived, Code.ITEM_ARCHIVED)
+    snapshot.barred_items.update(dict.fromkeys(archived, Code.ITEM_ARCHIVED))
 
 
 async def _barred_locations(

@@ -30,6 +30,7 @@ from inventory_api.store.findings import GUARDS, Finding, Reading
 from inventory_api.store.ledger import read_head
 from inventory_api.store.tables import LEVEL, MOVEMENT, OPERATION
 from inventory_api.store.verify_counts import line_pages, sheet_pages
+from inventory_api.store.verify_kits import kits_out_of_step
 from inventory_api.store.verify_promises import PROMISES
 
 
@@ -56,15 +57,14 @@ class Verification:
             found = await _about_head(session, head)
         self.as_of_seq = head.seq
         yield self._counted(found)
-        async for page in self._movement_pages():
-            yield self._counted(page)
-        async for page in self._level_pages():
-            yield self._counted(page)
-        async for page in self._operation_pages():
-            yield self._counted(page)
-        for pages in (sheet_pages, line_pages):
-            async for page in pages(self._reading, self._page_rows):
+        for pages in (self._movement_pages, self._level_pages, self._operation_pages):
+            async for page in pages():
                 yield self._counted(page)
+        for more in (sheet_pages, line_pages):
+            async for page in more(self._reading, self._page_rows):
+                yield self._counted(page)
+        async for places in kits_out_of_step(self._reading, self._page_rows):
+            yield self._counted([Finding(*place) for place in places])
 
     def summary(self) -> dict[str, Any]:
         """The last record."""

@@ -6,13 +6,22 @@ from typing import Any
 
 import orjson
 
-from inventory_api.domain.catalog import Item, rfc3339, show_level, show_movement
+from inventory_api.domain.catalog import Item, rfc3339, show_components, show_level, show_movement
 from inventory_api.domain.reservation import Hold, hold_at, show_hold
-from inventory_api.domain.types import SKU, Instant, Key, Level, LocationCode, Movement
+from inventory_api.domain.types import (
+    SKU,
+    Instant,
+    Key,
+    Level,
+    LocationCode,
+    Movement,
+    Recipe,
+)
 from inventory_api.service import Service
 from inventory_api.store.catalog import list_items, shown_item
 from inventory_api.store.database import Session
 from inventory_api.store.holds import hold_page, newest_id
+from inventory_api.store.kits import kits_of
 from inventory_api.store.ledger import Filter, list_movements, read_head
 from inventory_api.store.levels import as_of, list_levels
 from inventory_api.web.problems import Invalid, InvalidField, field_path, invalid
@@ -78,9 +87,17 @@ def items_export(page_rows: int, *, status: str | None) -> Export:
 
     async def page(session: Session, after: str, _: int) -> Page:
         items = await list_items(session, q=None, status=status, after=after, limit=page_rows)
-        return items, items[-1].sku if len(items) == page_rows else None
+        kits = await kits_of(session, [item.sku for item in items])
+        rows = [(item, kits.get(SKU(item.sku), ())) for item in items]
+        return rows, items[-1].sku if len(items) == page_rows else None
 
-    return Export(start="", page=page, show=shown_item, columns=ITEM_COLUMNS, cells=_item_cells)
+    return Export(
+        start="",
+        page=page,
+        show=lambda row: shown_item(*row),
+        columns=ITEM_COLUMNS,
+        cells=lambda row: _item_cells(*row),
+    )
 
 
 def levels_export(page_rows: int, *, locations: frozenset[str] | None) -> Export:
@@ -159,6 +176,7 @@ ITEM_COLUMNS = (
     "created_at",
     "updated_at",
     "attributes",
+    "components",
 )
 MOVEMENT_COLUMNS = tuple(
     f"delta_{name[2:]}" if name.startswith("d_") else name for name in Movement._fields
@@ -179,12 +197,15 @@ RESERVATION_COLUMNS = (
     "fulfilled",
     "released",
     "expired",
+    "kit",
+    "per_kit",
 )
 
 
-def _item_cells(item: Item) -> Sequence[Cells]:
+def _item_cells(item: Item, recipe: Recipe) -> Sequence[Cells]:
     times = rfc3339(item.created_at), rfc3339(item.updated_at)
-    return ((*item[:5], item.status, item.version, *times, item.attributes),)
+    components = orjson.dumps(show_components(recipe)).decode()
+    return ((*item[:5], item.status, item.version, *times, item.attributes, components),)
 
 
 def _level_cells(level: Level) -> Sequence[Cells]:

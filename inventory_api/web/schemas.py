@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from inventory_api.domain.catalog import LOCATION_KINDS, instant_of, rfc3339
 from inventory_api.domain.commands import REASONS, is_reason
+from inventory_api.domain.kits import COMPONENTS_MAX
 from inventory_api.domain.types import (
     LINE_ID_LENGTH_MAX,
     REFERENCE_LENGTH_MAX,
@@ -151,8 +152,19 @@ class Price(TypedDict):
     currency: NotRequired[Currency]
 
 
+class ComponentBody(TypedDict):
+    """A part of a kit, and how many of it are in one."""
+
+    __pydantic_config__ = FORBID  # type: ignore[misc]
+    sku: Name
+    quantity: PositiveUnits
+
+
+Components = Annotated[list[ComponentBody], Field(max_length=COMPONENTS_MAX)]
+
+
 class ItemBody(TypedDict):
-    """A new item."""
+    """A new item; with `components` a kit."""
 
     __pydantic_config__ = FORBID  # type: ignore[misc]
     sku: Name
@@ -160,6 +172,7 @@ class ItemBody(TypedDict):
     barcode: NotRequired[LineID | None]
     unit_price: NotRequired[Price | None]
     attributes: NotRequired[Attributes]
+    components: NotRequired[Components | None]
 
 
 class ItemChange(TypedDict, total=False):
@@ -170,6 +183,7 @@ class ItemChange(TypedDict, total=False):
     barcode: LineID | None
     unit_price: Price | None
     attributes: Attributes
+    components: Components | None
     status: Literal["active", "archived"]
 
 

@@ -7,14 +7,22 @@ from typing_extensions import TypedDict
 from inventory_api.web.schemas import Price
 
 
+class ComponentShown(TypedDict):
+    """A part of a kit, and how many of it are in one."""
+
+    sku: str
+    quantity: int
+
+
 class ItemAnswer(TypedDict):
-    """An item of the catalogue."""
+    """An item of the catalogue; a plain one has no `components`."""
 
     sku: str
     name: str
     barcode: str | None
     unit_price: Price | None
     attributes: dict[str, Any]  # Any: JSON values
+    components: list[ComponentShown]
     status: Literal["active", "archived"]
     version: int
     created_at: str
@@ -79,8 +87,17 @@ class LevelList(TypedDict):
     next_cursor: str | None
 
 
+class KitShown(TypedDict):
+    """Whole kits at one location, and the components that limit them."""
+
+    location: str
+    on_hand: int
+    available: int
+    limited_by: list[str]
+
+
 class StockAnswer(TypedDict):
-    """An item over its locations."""
+    """An item over its locations; a kit has no levels but `kits`."""
 
     sku: str
     name: str
@@ -92,6 +109,7 @@ class StockAnswer(TypedDict):
     available: int
     as_of_seq: int
     levels: list[LevelShown]
+    kits: NotRequired[list[KitShown]]
 
 
 class AllocationShown(TypedDict):
@@ -102,8 +120,15 @@ class AllocationShown(TypedDict):
     open: int
 
 
+class LineComponent(ComponentShown):
+    """The units of a component behind a kit's line: taken in all, and not yet gone."""
+
+    units: int
+    open: int
+
+
 class ReservationLine(TypedDict):
-    """A line of a reservation: each unit that was taken is in one of five states."""
+    """A line of a reservation: each unit, or kit, that was taken is in one of five states."""
 
     index: int
     sku: str
@@ -115,6 +140,7 @@ class ReservationLine(TypedDict):
     fulfilled: int
     released: int
     expired: int
+    components: list[LineComponent]
     allocations: list[AllocationShown]
 
 
@@ -158,6 +184,7 @@ class LineError(TypedDict):
     open: NotRequired[int]
     elsewhere: NotRequired[list[dict[str, Any]]]  # Any: a location and what it has
     next_available_at: NotRequired[str | None]
+    components: NotRequired[list[dict[str, Any]]]  # Any: a component that a kit lacks
     expected_on_hand: NotRequired[int]
     on_hand: NotRequired[int]
 
@@ -288,14 +315,30 @@ class LevelExplained(LevelShown):
     movements: list[MovementShown]
 
 
+class KitComponentExplained(ComponentShown):
+    """A component at a location: its units, and the kits that they are enough for."""
+
+    available: int
+    kits: int
+
+
+class KitExplained(KitShown):
+    """A kit at one location and what makes it up."""
+
+    sellable: bool
+    explanation: str
+    components: list[KitComponentExplained]
+
+
 class ExplainAnswer(TypedDict):
-    """An item's numbers and where they come from."""
+    """An item's numbers and where they come from; a kit has no levels but `kits`."""
 
     sku: str
     name: str
     as_of_seq: int
     available: int
     levels: list[LevelExplained]
+    kits: NotRequired[list[KitExplained]]
 
 
 class KeyAnswer(TypedDict):

@@ -5,9 +5,9 @@ from hypothesis import given, strategies as st
 from inventory_api.domain.count_sheet import CountLine, CountSheet, show_tallied
 from inventory_api.domain.counting import note_sets
 from inventory_api.domain.decide import Decision, Refused, Snapshot
+from inventory_api.domain.draft import Stamp
 from inventory_api.domain.judge import Asked, judge, must_wait
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.reserve import Stamp
 from inventory_api.domain.types import UNITS_MAX, Instant
 from tests.count_factory import opening, recording, settling, tally
 from tests.domain.decisions import on_hand

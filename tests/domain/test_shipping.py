@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from hypothesis import event, given, strategies as st
 
 from inventory_api.domain.decide import Decision, Snapshot
+from inventory_api.domain.draft import Stamp
 from inventory_api.domain.open_rest import OpenRest
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.reserve import Stamp
 from inventory_api.domain.shipment import Announce, Consignment, ShipmentLine, Shipping
 from inventory_api.domain.shipping import ship as decide
 from inventory_api.domain.stock import Change

@@ -1,7 +1,7 @@
 """Reservations as a dict sees them: a few lines for each rule, and no word of the service's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PLACES = ("main", "store-1")  # in the order in which they are served
 
@@ -27,6 +27,11 @@ class Piece:
     fulfilled: int = 0
     released: int = 0
     expired: int = 0
+    recipe: dict[str, int] = field(default_factory=dict)  # of a kit; the states are kits then
+
+    @property
+    def parts(self) -> dict[str, int]:
+        return self.recipe or {self.sku: 1}
 
     @property
     def units(self) -> tuple[int, ...]:
@@ -61,13 +66,14 @@ class Warehouse:
     def __init__(self, skus: tuple[str, ...]) -> None:
         self.shelves = {(sku, place): Shelf() for sku in skus for place in PLACES}
         self.carts: dict[str, Cart] = {}
+        self.kits: dict[str, dict[str, int]] = {}
 
     def reserved(self, sku: str, place: str, state: str = "held") -> int:
         return sum(
-            getattr(piece, state)
+            getattr(piece, state) * piece.parts.get(sku, 0)
             for cart in self.carts.values()
             for piece in cart.pieces
-            if (piece.sku, piece.place) == (sku, place)
+            if piece.place == place
         )
 
     def available(self, sku: str, place: str) -> int:
@@ -139,18 +145,31 @@ class Warehouse:
         place: str | None,
         quantity: int,
         order: Sequence[str] = PLACES,
+        recipe: dict[str, int] | None = None,
     ) -> tuple[list[Piece], int]:
+        recipe = recipe or self.kits.get(sku, {})
+        parts = recipe or {sku: 1}
         places = order if place is None else (place,)
-        for one in places:
-            if self.available(sku, one) >= quantity:
-                return [Piece(number, sku, one, held=quantity)], 0
+        ready = {
+            one: min(self.available(part, one) // units for part, units in parts.items())
+            for one in places
+        }
         got: dict[str, int] = {}
         for one in places:
-            got[one] = min(quantity - sum(got.values()), max(0, self.available(sku, one)))
-        for one in places:
-            room = self.promisable(sku, one) - got[one]
-            got[one] += min(quantity - sum(got.values()), max(0, room))
-        pieces = [Piece(number, sku, one, held=units) for one, units in got.items() if units]
+            if ready[one] >= quantity:
+                got = {one: quantity}
+                break
+        else:
+            for one in places:
+                got[one] = min(quantity - sum(got.values()), max(0, ready[one]))
+            for one in places:
+                most = min(self.promisable(part, one) // units for part, units in parts.items())
+                got[one] += min(quantity - sum(got.values()), max(0, most - got[one]))
+        pieces = [
+            Piece(number, sku, one, held=count, recipe=recipe)
+            for one, count in got.items()
+            if count
+        ]
         return pieces, quantity - sum(got.values())
 
     def declare(
@@ -165,7 +184,7 @@ class Warehouse:
         cart = self.carts[known]
         if cart.total("committed") or cart.total("fulfilled"):
             return "reservation_not_active", known
-        before = [Piece(p.line, p.sku, p.place, *p.units) for p in cart.pieces]
+        before = [replace(piece) for piece in cart.pieces]
         for piece in cart.pieces:
             piece.held = 0
         trial = Cart(None, ends_at)
@@ -190,7 +209,8 @@ class Warehouse:
         """Where the cart has some already it is served first."""
         own = {piece.place for piece in before if piece.sku == sku and piece.held}
         order = sorted(PLACES, key=lambda one: one not in own)
-        return self._taken(number, sku, place, quantity, order)
+        known = next((piece.recipe for piece in before if piece.sku == sku), None)
+        return self._taken(number, sku, place, quantity, order, known)
 
     def settle(self, name: str, verb: str, part: tuple[str, int] | None) -> str:
         cart = self.carts[name]
@@ -209,14 +229,16 @@ class Warehouse:
         for piece, units in meant:
             _turn(piece, states, target, units)
             if verb == "fulfill":
-                self.shelves[piece.sku, piece.place].on_hand -= units
+                for sku, count in piece.parts.items():
+                    self.shelves[sku, piece.place].on_hand -= units * count
         cart.now_is("released")
         return "done"
 
     def _is_there(self, meant: list[tuple[Piece, int]]) -> bool:
         left = {key: shelf.on_hand for key, shelf in self.shelves.items()}
         for piece, units in meant:
-            left[piece.sku, piece.place] -= units
+            for part, count in piece.parts.items():
+                left[part, piece.place] -= units * count
         return min(left.values()) >= 0
 
     def _is_late(self, cart: Cart) -> bool:
@@ -233,7 +255,10 @@ class Warehouse:
             return "not_open"
         done: list[tuple[Piece, int]] = []
         for piece, units in meant:
-            if self.promisable(piece.sku, piece.place) < units:
+            free = min(
+                self.promisable(part, piece.place) // count for part, count in piece.parts.items()
+            )
+            if free < units:
                 for one, taken in done:
                     one.expired, one.committed = one.expired + taken, one.committed - taken
                 return "reservation_expired"

@@ -29,6 +29,7 @@ from inventory_api.workers.expiry import expire_some
 from tests.ledger_oracle import assert_sound, rows_of
 from tests.model.cart_model import PLACES, Wanted, Warehouse
 from tests.model.count_rules import CountRules
+from tests.model.kit_rules import KITS, KitRules, kits_and_items, open_kits
 from tests.model.reached import reach
 from tests.model.shipment_rules import ShipmentRules
 from tests.settable_clock import SettableClock
@@ -46,7 +47,7 @@ verbs = st.sampled_from(["confirm", "fulfill", "release"])
 parts = st.none() | st.tuples(st.sampled_from(ITEMS), st.integers(1, 4))
 
 
-class Carts(CountRules, ShipmentRules, RuleBasedStateMachine):
+class Carts(KitRules, CountRules, ShipmentRules, RuleBasedStateMachine):
     """The same steps for the service and for the dict, and a comparison after each."""
 
     def __init__(self) -> None:
@@ -73,6 +74,8 @@ class Carts(CountRules, ShipmentRules, RuleBasedStateMachine):
     def open(self, stock: list[int]) -> None:
         self.run(self._open())
         self.run(open_shop(self.service, items=ITEMS))
+        self.run(open_kits(self.service))
+        self.model.kits.update(KITS)
         for (sku, place), units in zip(self.model.shelves, stock, strict=True):
             self._change(sku, place, units)
 
@@ -227,7 +230,7 @@ class Carts(CountRules, ShipmentRules, RuleBasedStateMachine):
         hold = self.run(self._hold(name))
         cart = self.model.carts[name]
         assert hold.reservation.status == cart.status
-        found = {(one.line, one.sku, one.location): one[6:] for one in hold.allocations}
+        found = kits_and_items(hold.allocations)
         expected = {(one.line, one.sku, one.place): one.units for one in cart.pieces}
         assert {name: units for name, units in found.items() if any(units)} == {
             name: units for name, units in expected.items() if any(units)

@@ -46,6 +46,7 @@ async def test_what_is_found_by_its_key_is_stored_in_the_tree_of_it(
     assert sorted(row["name"] for row in rows) == [
         "allocation",
         "count_line",
+        "kit_component",
         "level",
         "shipment_line",
     ]

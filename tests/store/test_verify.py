@@ -79,7 +79,7 @@ FAULTS: dict[str, tuple[Sequence[str], set[tuple[str, int | str | None]]]] = {
             " WHERE seq = 7",
             "UPDATE level SET reserved = 1 WHERE sku = 'P001' AND location = 'main'",
             "INSERT INTO reservation VALUES ('r', NULL, 'test', 'active', 1, 2, 1)",
-            "INSERT INTO allocation VALUES ('P001', 'main', 'r', 0, 1, 2, 1, 0, 0, 0, 0)",
+            "INSERT INTO allocation VALUES ('P001', 'main', 'r', 0, 1, 2, 1, 0, 0, 0, 0, '', 1)",
         ],
         {("expiry_forgotten", "P001/main")},
     ),
@@ -97,6 +97,23 @@ FAULTS: dict[str, tuple[Sequence[str], set[tuple[str, int | str | None]]]] = {
             "INSERT INTO shipment_line VALUES ('s', 0, 'P002', 'store-1', 8, 0, 0, 0, 8, NULL)",
         ],
         {("transit_short", "P002/main")},
+    ),
+    "kit-without-one-of-its-parts": (
+        [
+            "INSERT INTO reservation VALUES ('r', NULL, 'test', 'released', 1, 2, 1)",
+            "INSERT INTO allocation VALUES ('P001', 'main', 'r', 0, 2, 2, 0, 0, 0, 4, 0, 'K', 2)",
+            "INSERT INTO allocation VALUES ('P002', 'main', 'r', 0, 2, 2, 0, 0, 0, 1, 0, 'K', 1)",
+            "INSERT INTO allocation VALUES ('P001', 'main', 'r', 1, 1, 2, 0, 0, 0, 2, 0, 'K', 2)",
+            "INSERT INTO allocation VALUES ('P002', 'main', 'r', 1, 1, 2, 0, 0, 0, 1, 0, 'K', 1)",
+        ],
+        {("kit_out_of_step", "r")},
+    ),
+    "half-a-kit": (
+        [
+            "INSERT INTO reservation VALUES ('r', NULL, 'test', 'released', 1, 2, 1)",
+            "INSERT INTO allocation VALUES ('P001', 'main', 'r', 0, 1, 2, 0, 0, 0, 1, 0, 'K', 2)",
+        ],
+        {("kit_out_of_step", "r")},
     ),
     "negative-balance": (
         ["UPDATE movement SET incoming = -1, d_incoming = -1 WHERE seq = 5"],

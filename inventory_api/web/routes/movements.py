@@ -6,6 +6,7 @@ from fastapi import Query
 from starlette.responses import Response
 
 from inventory_api.domain.catalog import show_level, show_movement, show_operation
+from inventory_api.domain.kits import Assembly
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import Level, Movement
 from inventory_api.store.availability import stock_of
@@ -80,7 +81,10 @@ async def get_an_operation(call: Call, operation_id: ID) -> Response | Problem:
 async def explain_stock(
     call: Call, sku: SKUPath, query: Annotated[ExplainQuery, Query()]
 ) -> Response | Problem:
-    """Explain an item's numbers: what is held, promised, kept back and expected, and what moved."""
+    """Explain an item's numbers: what is held, promised, kept back and expected, and what moved.
+
+    Of a kit: how many each component allows, location by location.
+    """
     if query.location is not None:
         require_locations(call, {query.location})
     async with call.service.reading() as session:
@@ -96,25 +100,29 @@ async def explain_stock(
         awaited = [level[:2] for level in levels if level.incoming]
         expected = await expected_at_levels(session, awaited, limit=PROMISES_MAX)
     sellable = [level for level in levels if level.location in stock.sellable]
-    return json_reply(
-        {
-            "sku": sku,
-            "name": stock.name,
-            "as_of_seq": stock.seq,
-            "available": sum(level.available for level in sellable),
-            "levels": [
-                _explained(level, movements, promises, expected, sells=level in sellable)
-                for level in levels
-            ],
-        }
-    )
+    explained = {
+        "sku": sku,
+        "name": stock.name,
+        "as_of_seq": stock.seq,
+        "available": sum(level.available for level in sellable),
+        "levels": [
+            _explained(level, movements, promises, expected, sells=level in sellable)
+            for level in levels
+        ],
+    }
+    if stock.recipe:
+        kits = [kit for kit in stock.kits_seen_by(None) if _is_wanted(call, query, kit)]
+        selling = [kit for kit in kits if kit.location in stock.sellable]
+        explained["available"] = sum(kit.available for kit in selling)
+        explained["kits"] = [{**kit.explain(), "sellable": kit in selling} for kit in kits]
+    return json_reply(explained)
 
 
-def _is_wanted(call: Call, query: ExplainQuery, level: Level) -> bool:
+def _is_wanted(call: Call, query: ExplainQuery, one: Level | Assembly) -> bool:
     allowed = call.principal.locations
-    if allowed is not None and level.location not in allowed:
+    if allowed is not None and one.location not in allowed:
         return False
-    return query.location in (None, level.location)
+    return query.location in (None, one.location)
 
 
 def _last_steps(level: Level, limit: int) -> list[Step]:

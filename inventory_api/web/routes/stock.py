@@ -13,7 +13,7 @@ from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import SKU, Instant, Level, LocationCode
 from inventory_api.store.availability import Stock, stock_of
-from inventory_api.store.catalog import find_item, find_location
+from inventory_api.store.catalog import find_location
 from inventory_api.store.database import Session
 from inventory_api.store.levels import (
     Author,
@@ -53,6 +53,7 @@ CHANGE_ERRORS = (
     Code.QUANTITY_OUT_OF_RANGE,
     Code.ITEM_ARCHIVED,
     Code.LOCATION_ARCHIVED,
+    Code.IS_KIT,
 )
 
 
@@ -180,7 +181,10 @@ async def list_stock(call: Call, query: Annotated[StockQuery, Query()]) -> Respo
 async def get_stock(
     call: Call, sku: SKUPath, query: Annotated[AsOfQuery, Query()]
 ) -> Response | Problem:
-    """Show an item's stock over its locations; `available` counts those that sell."""
+    """Show an item's stock over its locations; `available` counts those that sell.
+
+    A kit has no levels: `kits` shows how many can be assembled where, and what limits them.
+    """
     if query.as_of is None:
         stock: Stock | None = await call.service.stock(sku)
     else:
@@ -192,20 +196,24 @@ async def get_stock(
     if allowed is not None:
         levels = [level for level in levels if level.location in allowed]
     sellable = [level for level in levels if level.location in stock.sellable]
-    return json_reply(
-        {
-            "sku": sku,
-            "name": stock.name,
-            "on_hand": sum(level.on_hand for level in levels),
-            "reserved": sum(level.reserved for level in levels),
-            "committed": sum(level.committed for level in levels),
-            "safety_stock": sum(level.safety_stock for level in levels),
-            "incoming": sum(level.incoming for level in levels),
-            "available": sum(level.available for level in sellable),
-            "as_of_seq": stock.seq,
-            "levels": [show_level(level) for level in levels],
-        }
-    )
+    shown = {
+        "sku": sku,
+        "name": stock.name,
+        "on_hand": sum(level.on_hand for level in levels),
+        "reserved": sum(level.reserved for level in levels),
+        "committed": sum(level.committed for level in levels),
+        "safety_stock": sum(level.safety_stock for level in levels),
+        "incoming": sum(level.incoming for level in levels),
+        "available": sum(level.available for level in sellable),
+        "as_of_seq": stock.seq,
+        "levels": [show_level(level) for level in levels],
+    }
+    if stock.recipe:
+        kits = stock.kits_seen_by(allowed)
+        shown["on_hand"] = sum(one.on_hand for one in kits)
+        shown["available"] = sum(one.available for one in kits if one.location in stock.sellable)
+        shown["kits"] = [one.show() for one in kits]
+    return json_reply(shown)
 
 
 @router.get(
@@ -217,14 +225,17 @@ async def get_stock(
 async def get_level(
     call: Call, sku: SKUPath, location: LocationPath, query: Annotated[AsOfQuery, Query()]
 ) -> Response | Problem:
-    """Show one level, as it is or was; where nothing ever moved it is zero at version 0."""
+    """Show one level, as it is or was; where nothing ever moved it is zero at version 0.
+
+    Of a kit it is how many can be assembled there.
+    """
     require_locations(call, (location,))
     if query.as_of is None:
         level: Level | None = await call.service.level(sku, location)
     else:
         level = await _past_level(call, sku, location, query.as_of)
     if level is None:
-        return await _empty_level(call, sku, location)
+        return await _empty_level(call, sku, location, query.as_of)
     return json_reply(show_level(level), headers=[etag(etag_of(level))])
 
 
@@ -237,6 +248,7 @@ async def get_level(
         Code.UNKNOWN_LOCATION,
         Code.ITEM_ARCHIVED,
         Code.LOCATION_ARCHIVED,
+        Code.IS_KIT,
         Code.VERSION_MISMATCH,
     ),
     if_match=True,
@@ -289,7 +301,8 @@ async def _past_stock(call: Call, sku: str, moment: str) -> Stock | None:
         stock = (await stock_of(session, [sku], Instant(0))).get(sku)
         if stock is None:
             return None
-        return stock._replace(levels=await as_of(session, stock.levels, seq), seq=seq)
+        levels = await as_of(session, stock.levels, seq)
+        return stock._replace(levels=levels, parts=await as_of(session, stock.parts, seq), seq=seq)
 
 
 async def _past_level(call: Call, sku: str, location: str, moment: str) -> Level | None:
@@ -300,11 +313,22 @@ async def _past_level(call: Call, sku: str, location: str, moment: str) -> Level
         return next(iter(await as_of(session, list(found.values()), seq)), None)
 
 
-async def _empty_level(call: Call, sku: str, location: str) -> Response | Problem:
+async def _empty_level(
+    call: Call, sku: str, location: str, moment: str | None
+) -> Response | Problem:
+    """Where nothing ever moved, or a kit, of which nothing ever does."""
+    stock: Stock | None
+    if moment is None:
+        stock = await call.service.stock(sku)
+    else:
+        stock = await _past_stock(call, sku, moment)
+    if stock is None:
+        return Problem(Code.UNKNOWN_SKU)
     async with call.service.reading() as session:
-        if await find_item(session, sku) is None:
-            return Problem(Code.UNKNOWN_SKU)
         if await find_location(session, location) is None:
             return Problem(Code.UNKNOWN_LOCATION)
     level = Level(SKU(sku), LocationCode(location))
-    return json_reply(show_level(level), headers=[etag(etag_of(level))])
+    shown = show_level(level)
+    for kit in stock.kits_seen_by(frozenset({location})):
+        shown |= {"on_hand": kit.on_hand, "available": kit.available}
+    return json_reply(shown, headers=[etag(etag_of(level))])
