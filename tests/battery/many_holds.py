@@ -57,7 +57,7 @@ def _hold(
         after = (on_hand, reserved, 0, 0, on_hand - reserved)
         movements.append((*head, 0, 1, 0, 0, *after, "sale", 0, None, one))
         reservations.append((one, None, ACTOR, "active", now, ends_at_us, 1))
-        allocations.append((sku, "main", one, 0, 1, ends_at_us, 1, 0, 0, 0, 0))
+        allocations.append((sku, "main", one, 0, 1, ends_at_us, 1, 0, 0, 0, 0, "", 1))
     _insert(database, "operation", operations)
     _insert(database, "movement", movements)
     _insert(database, "reservation", reservations)

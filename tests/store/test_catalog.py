@@ -151,15 +151,16 @@ async def test_items_are_found_by_their_skus(service: Service) -> None:
     assert set(found) == {"P001", "P003"}
 
 
-async def test_the_default_location_exists_from_the_first_start(
+async def test_the_default_and_the_transit_location_exist_from_the_first_start(
     service: Service, settings: Settings
 ) -> None:
     async with service.database.reader() as session:
         found = await list_locations(session, after="", limit=9)
         rest = await list_locations(session, after="main", limit=9)
 
-    assert [one.code for one in found] == [settings.default_location, "store-1"]
-    assert [one.code for one in rest] == ["store-1"]
+    transit = settings.transit_location
+    assert [one.code for one in found] == [settings.default_location, "store-1", transit]
+    assert [one.code for one in rest] == ["store-1", transit]
 
 
 async def test_a_location_that_exists_is_not_created_again(service: Service) -> None:
