@@ -221,13 +221,14 @@ class Service:
 
     def adjust_line(self, line: Fields, reason: str) -> AdjustLine:
         """A line of an adjustment with its defaults filled in."""
+        get = line.get
         return AdjustLine(
             line["sku"],
-            line.get("location") or self.default_location,
+            get("location") or self.default_location,
             line["delta"],
-            line.get("reason") or reason,
-            line.get("line_id"),
-            line.get("group"),
+            get("reason") or reason,
+            get("line_id"),
+            get("group"),
         )
 
     def set_line(self, line: Fields, reason: str) -> SetLine:

@@ -168,7 +168,7 @@ def decide(command: Command, snapshot: Snapshot) -> Decision:
     """
     if command.mode is Mode.ATOMIC:
         results = _judge_together(command.lines, snapshot)
-        if any(type(result) is Refused for result in results):
+        if _has_refused(results):
             return Decision(results, (), refused=True)
         return Decision(results, _changes(results))
     judged: dict[int, Result] = {}
@@ -181,7 +181,11 @@ def decide(command: Command, snapshot: Snapshot) -> Decision:
 
 
 def _changes(results: Iterable[Result]) -> list[Change]:
-    return [change for result in results if type(result) is Applied for change in result.changes]
+    return [change for result in results if type(result) is Applied for change in result[1]]
+
+
+def _has_refused(results: Iterable[Result]) -> bool:
+    return Refused in map(type, results)
 
 
 def _units(lines: Sequence[Line]) -> Iterable[list[int]]:
@@ -197,7 +201,7 @@ def _as_group(results: Sequence[Result], snapshot: Snapshot) -> Sequence[Result]
 
     That holds for a repetition within the group too; what the ledger knew before stays known.
     """
-    if not any(type(result) is Refused for result in results):
+    if not _has_refused(results):
         return results
     sake = Rejection(Code.GROUP_REJECTED, {})
     return [
@@ -217,14 +221,17 @@ def _judge_together(lines: Sequence[Line], snapshot: Snapshot) -> list[Result]:
     draft: dict[Key, Level] = {}
     line_ids: set[str] = set()
     results = [_judge(line, draft, line_ids, snapshot) for line in lines]
-    if not any(type(result) is Refused for result in results):
+    if not _has_refused(results):
         snapshot.levels.update(draft)
         snapshot.line_ids |= line_ids
     return results
 
 
 def _judge(line: Line, draft: dict[Key, Level], line_ids: set[str], snapshot: Snapshot) -> Result:
-    """One line against the running balance: known before, barred, stale, too little."""
+    """One line against the running balance: known before, barred, stale, too little.
+
+    A count is a fact, whatever its reason.
+    """
     line_id = line.line_id
     if line_id is not None and (line_id in snapshot.line_ids or line_id in line_ids):
         return Duplicate(line)
@@ -233,34 +240,20 @@ def _judge(line: Line, draft: dict[Key, Level], line_ids: set[str], snapshot: Sn
         return Refused(line, Rejection(barred, {}))
     if isinstance(line, TransferLine):
         return _transfer(line, draft, snapshot)
-    level = _level(line[:2], draft, snapshot)
-    if isinstance(line, SetLine):
-        return _set(line, level, draft, line_ids)
-    return _move(line, level, line.delta, draft, line_ids)
-
-
-def _set(line: SetLine, level: Level, draft: dict[Key, Level], line_ids: set[str]) -> Result:
-    """A count is a fact, unless the caller counted something else than he thinks."""
-    expected = line.expected_on_hand
-    if expected is not None and expected != level.on_hand:
-        facts = {"expected_on_hand": expected, "on_hand": level.on_hand}
-        return Refused(line, Rejection(Code.STALE_QUANTITY, facts))
-    return _move(line, level, line.on_hand - level.on_hand, draft, line_ids)
-
-
-def _move(
-    line: AdjustLine | SetLine,
-    level: Level,
-    delta: int,
-    draft: dict[Key, Level],
-    line_ids: set[str],
-) -> Result:
-    is_set = type(line) is SetLine
-    reason, line_id = line.reason, line.line_id
-    if (refusal := guard(level, delta, is_fact=is_set or reason in FACT_REASONS)) is not None:
+    key = line[:2]
+    level = draft.get(key) or snapshot.levels.get(key) or Level(*key)
+    reason = line.reason
+    if isinstance(line, AdjustLine):
+        kind, delta, is_fact = "adjust", line.delta, reason in FACT_REASONS
+    else:
+        kind, delta, is_fact = "set", line.on_hand - level.on_hand, True
+        if line.expected_on_hand not in (None, level.on_hand):
+            # He counted something else than he thinks.
+            facts = {"expected_on_hand": line.expected_on_hand, "on_hand": level.on_hand}
+            return Refused(line, Rejection(Code.STALE_QUANTITY, facts))
+    if (refusal := guard(level, delta, is_fact=is_fact)) is not None:
         return Refused(line, refusal)
-    after, change = move(level, delta, "set" if is_set else "adjust", reason, line_id)
-    draft[line[:2]] = after
+    draft[key], change = move(level, delta, kind, reason, line_id)
     if line_id is not None:
         line_ids.add(line_id)
     return _new(Applied, (line, (change,)))

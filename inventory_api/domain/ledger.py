@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
+from operator import itemgetter
 from typing import Any
 
-from inventory_api.domain.commands import Line, TransferLine
+from inventory_api.domain.commands import Command, Line, TransferLine
 from inventory_api.domain.count_sheet import show_tallied
 from inventory_api.domain.decide import Applied, Decision, Duplicate, Refused
 from inventory_api.domain.judge import Asked
@@ -24,8 +26,14 @@ from inventory_api.domain.types import (
 Answer = dict[str, Any]  # Any: JSON values
 Balance = tuple[int, int, int, int, int, int, Instant | None, SKU, LocationCode]
 """On hand, reserved, committed, incoming, version, seq and next expiry of a level, and which one."""
+OnHand = tuple[int, int, int, SKU, LocationCode]
+"""On hand, version and seq of a level whose promises stay as they are, and which one."""
 MovementRow = tuple[int | str | None, ...]
 """The values of a `Movement`, plain: the driver takes twice as long over a named tuple."""
+_Head = tuple[Instant, str, str, str | None, Instant]
+"""What the movements of an operation have in common: recorded, operation, actor, reference, occurred."""
+
+_line_id = itemgetter(Change._fields.index("line_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +65,21 @@ class Decided:
 
 @dataclass(slots=True)
 class Pages:
-    """What a batch writes, in the order of the columns of each table."""
+    """What a batch writes, in the order of the columns of each table.
 
+    `is_simple`: nothing but on hand changes and no line has an identity, as in nearly all adjusts.
+    The movements' rows are then without the columns that such a movement leaves at 0 or NULL: each
+    costs the driver a parameter, and a None seven times as much as a number (docs/decisions.md).
+    """
+
+    is_simple: bool
     movements: list[MovementRow] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     touched: dict[Key, int] = field(default_factory=dict)
 
     def opened(self, levels: Mapping[Key, Level], known: Collection[Key]) -> list[Level]:
         """The levels that have come into being, in sorted order."""
-        new = sorted(key for key in self.touched if key not in known)
+        new = sorted(self.touched.keys() - known) if len(levels) > len(known) else ()
         return [levels[key]._replace(seq=self.touched[key]) for key in new]
 
     def balances(self, levels: Mapping[Key, Level], known: Collection[Key]) -> list[Balance]:
@@ -77,12 +91,22 @@ class Pages:
             if key in touched
         ]
 
+    def on_hand(self, levels: Mapping[Key, Level], known: Collection[Key]) -> list[OnHand]:
+        """As `balances`, of a simple batch, but in the order in which the levels moved."""
+        rows = zip(self.touched.items(), map(levels.__getitem__, self.touched), strict=True)
+        is_news = len(levels) > len(known)
+        return [
+            (level[2], level[6], seq, key[0], key[1])
+            for (key, seq), level in rows
+            if not is_news or key in known
+        ]
+
 
 def write(decided: Sequence[Decided], *, first_seq: int, recorded_at: Instant) -> Pages:
     """Number the changes of a batch, from `first_seq` without a gap."""
-    pages = Pages()
-    movements, touched = pages.movements, pages.touched
-    seq = first_seq - 1
+    pages = Pages(all(map(_is_simple, decided)))
+    rows = _simple_rows if pages.is_simple else _rows
+    first = first_seq
     for one in decided:
         changes = one.decision.changes
         if not changes:
@@ -90,13 +114,38 @@ def write(decided: Sequence[Decided], *, first_seq: int, recorded_at: Instant) -
         command = one.command
         occurred_at = recorded_at if command.occurred_at is None else command.occurred_at
         head = (recorded_at, one.operation_id, one.actor, one.reference, occurred_at)
-        first = seq + 1
-        for change in changes:
-            seq += 1
-            movements.append((seq, *head, *change))
-            touched[change[1:3]] = seq
-        pages.operations.append(_operation(one, recorded_at, occurred_at, first, seq))
+        behind = first + len(changes)
+        pages.movements += rows(changes, head, first)
+        pages.touched.update(
+            zip([change[1:3] for change in changes], range(first, behind), strict=True)
+        )
+        pages.operations.append(_operation(one, recorded_at, occurred_at, first, behind - 1))
+        first = behind
     return pages
+
+
+def _is_simple(one: Decided) -> bool:
+    if type(one.command) is not Command:
+        return False
+    return not any(map(_line_id, one.decision.changes))
+
+
+def _rows(changes: Sequence[Change], head: _Head, first: int) -> list[MovementRow]:
+    return [(seq, *head, *change) for seq, change in enumerate(changes, first)]
+
+
+def _simple_rows(changes: Sequence[Change], head: _Head, first: int) -> list[MovementRow]:
+    recorded_at, operation_id, actor, reference, occurred_at = head
+    return [
+        (
+            seq, recorded_at, operation_id, actor, reference, occurred_at, kind, sku, location,
+            version, delta, on_hand, reserved, committed, incoming, available, reason, oversold_by,
+        )
+        for seq, (
+            kind, sku, location, version, delta, _, _, _, on_hand, reserved, committed, incoming,
+            available, reason, oversold_by, _, _,
+        ) in enumerate(changes, first)
+    ]  # fmt: skip
 
 
 def _operation(
@@ -135,7 +184,7 @@ def answer(one: Decided, first_seq: int) -> Answer:
         return show_shipment(one.decision.shipment)
     applied, rejected = _counts(one.decision)
     # Groups are judged, and so numbered, where their first line stands.
-    seqs = {id(change): seq for seq, change in enumerate(one.decision.changes, first_seq)}
+    seqs = dict(zip(map(id, one.decision.changes), count(first_seq), strict=False))
     results = [
         _applied(index, result.line, result.changes, seqs)
         if isinstance(result, Applied)
@@ -172,27 +221,27 @@ def _counts(decision: Decision) -> tuple[int, int]:
 def _applied(index: int, line: Line, changes: Sequence[Change], seqs: Mapping[int, int]) -> Answer:
     """What a line did; `seqs` has no number for what is not written."""
     change = changes[0]
-    if type(line) is TransferLine:
-        into = changes[1]
-        seq = seqs.get(id(change))
+    if type(line) is not TransferLine:
         return {
             "index": index,
-            "sku": line.sku,
-            "from": line.source,
-            "to": line.target,
+            "sku": line[0],
+            "location": line[1],
             "status": "applied",
-            "quantity": into.d_on_hand,
-            "seqs": None if seq is None else [seq, seqs[id(into)]],
-            "levels": [level_after(change), level_after(into)],
+            "seq": seqs.get(id(change)),
+            "delta": change[4],
+            "level": level_after(change),
         }
+    into = changes[1]
+    seq = seqs.get(id(change))
     return {
         "index": index,
-        "sku": change[1],
-        "location": change[2],
+        "sku": line.sku,
+        "from": line.source,
+        "to": line.target,
         "status": "applied",
-        "seq": seqs.get(id(change)),
-        "delta": change[4],
-        "level": level_after(change),
+        "quantity": into.d_on_hand,
+        "seqs": None if seq is None else [seq, seqs[id(into)]],
+        "levels": [level_after(change), level_after(into)],
     }
 
 
@@ -213,9 +262,10 @@ def _not_applied(index: int, result: Refused | Duplicate) -> Answer:
 
 def level_after(change: Change) -> Answer:
     """The level as a change left it."""
-    _, sku, location, version, _, _, _, _, on_hand, reserved, committed, incoming, available, *_ = (
-        change
-    )
+    (
+        _, sku, location, version, _, _, _, _, on_hand, reserved, committed, incoming, available,
+        _, _, _, _,
+    ) = change  # fmt: skip
     return {
         "sku": sku,
         "location": location,

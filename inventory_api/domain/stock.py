@@ -36,16 +36,15 @@ def guard(level: Level, delta: int, *, is_fact: bool) -> Rejection | None:
     A fact is refused only where it would leave less than nothing on the shelf. A request must
     also leave what is promised to others.
     """
-    on_hand = level.on_hand + delta
-    if on_hand > UNITS_MAX:
-        return Rejection(
-            Code.QUANTITY_OUT_OF_RANGE, {"on_hand": level.on_hand, "maximum": UNITS_MAX}
-        )
+    on_hand = level[2] + delta
     if delta >= 0:
-        return None
-    limit = level.backorder_limit
-    promised = level.reserved + level.committed + level.safety_stock
-    if on_hand >= 0 and (is_fact or limit is None or on_hand - promised >= -limit):
+        if on_hand <= UNITS_MAX:
+            return None
+        facts = {"on_hand": level.on_hand, "maximum": UNITS_MAX}
+        return Rejection(Code.QUANTITY_OUT_OF_RANGE, facts)
+    _, _, _, reserved, committed, _, _, _, kept, limit, _, _, _ = level
+    left = on_hand - reserved - committed - kept
+    if on_hand >= 0 and (is_fact or limit is None or left >= -limit):
         return None
     return shortage(level, -delta, is_fact=is_fact)
 

@@ -1,6 +1,6 @@
 """What a batch has to know before it decides: one query for each table."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set as AbstractSet
 from typing import Any
 
 from sqlalchemy import bindparam, literal_column, select
@@ -100,25 +100,32 @@ async def take_snapshot(
         snapshot.line_ids.update(await _firsts(session, _LINE_IDS, line_ids))
     if promises:
         await _add_holds(session, snapshot, promises)
-    due = [key for key, level in snapshot.levels.items() if _is_due(level, now)]
+    due = [
+        key
+        for key, level in snapshot.levels.items()
+        if (at := level.next_expiry_at) is not None and at <= now
+    ]
     if due or any(hold.is_due(now) for hold in snapshot.holds.values()):
         await _add_due(session, snapshot, due, now, due_max)
     return snapshot
 
 
 async def snapshot_of(
-    session: AsyncSession, keys: Collection[Key], *, locations: Iterable[LocationCode] = ()
+    session: AsyncSession, keys: AbstractSet[Key], *, locations: Iterable[LocationCode] = ()
 ) -> Snapshot:
     """Levels, and what bars a change of them, or of `locations` without any, as committed."""
     levels = await levels_of(session, keys)
-    unseen = {key[0] for key in keys if key not in levels} if len(levels) < len(keys) else set()
+    unseen = keys - levels.keys() if len(levels) < len(keys) else set()
+    # Where stock is, neither the item nor the location is archived (`ITEM_IN_USE`).
+    doubtful = {key for key, level in levels.items() if not level.on_hand} | unseen
     snapshot = Snapshot(
         levels=levels,
         barred_locations=await _barred_locations(
-            session, {location for _, location in keys}.union(locations)
+            session, {place for _, place in doubtful}.union(locations)
         ),
     )
-    await _add_items(session, snapshot, {sku for sku, _ in keys}, unseen)
+    skus = {sku for sku, _ in doubtful}
+    await _add_items(session, snapshot, skus, {sku for sku, _ in unseen})
     return snapshot
 
 
@@ -133,10 +140,6 @@ def _named_keys(promises: Iterable[Asked]) -> set[Key]:
         elif isinstance(command, Announce):
             keys |= command.level_keys()
     return keys
-
-
-def _is_due(level: Level, now: Instant) -> bool:
-    return level.next_expiry_at is not None and level.next_expiry_at <= now
 
 
 async def _add_holds(session: AsyncSession, snapshot: Snapshot, promises: Sequence[Asked]) -> None:
@@ -162,7 +165,8 @@ async def _add_holds(session: AsyncSession, snapshot: Snapshot, promises: Sequen
     if sourced:
         await _add_all_levels_of(session, snapshot, sourced)
         unseen = sourced - {sku for sku, _ in snapshot.levels}
-        await _add_items(session, snapshot, sourced, unseen)
+        stocked = {key[0] for key, level in snapshot.levels.items() if level.on_hand}
+        await _add_items(session, snapshot, sourced - stocked, unseen)
     if snapshot.kits:
         await _add_components(session, snapshot)
 
@@ -229,7 +233,7 @@ async def levels_of(session: AsyncSession, keys: Collection[Key]) -> dict[Key, L
 async def _add_items(
     session: AsyncSession, snapshot: Snapshot, skus: Collection[SKU], unseen: Collection[SKU]
 ) -> None:
-    """Those of which no level was seen may be unknown, or kits; any may be archived."""
+    """Those of which no level was seen may be unknown, or kits; any without stock may be archived."""
     if unseen:
         known, kits = await known_items(session, unseen)
         snapshot.barred_items.update(dict.fromkeys(set(unseen) - known, Code.UNKNOWN_SKU))

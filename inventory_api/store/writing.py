@@ -28,16 +28,19 @@ async def write_batch(
     await keep_holds(session, snapshot.changed_holds.values())
     await keep_counts(session, snapshot.counts)
     await keep_shipments(session, snapshot.changed_shipments.values())
-    first_seq, touched = 0, set[Key]()
+    first_seq, levels, touched = 0, snapshot.levels, set[Key]()
     if count := sum(len(one.decision.changes) for one in decided):
         head = await changes.advance_head(session, count, now)
         first_seq = head.seq - count + 1
         pages = write(decided, first_seq=first_seq, recorded_at=head.recorded_at)
-        await changes.insert_movements(session, pages.movements)
         await changes.insert_operations(session, pages.operations)
-        await changes.insert_levels(session, pages.opened(snapshot.levels, known))
-        await changes.update_levels(session, pages.balances(snapshot.levels, known))
-        touched.update(pages.touched)
-    levels = snapshot.levels
+        await changes.insert_levels(session, pages.opened(levels, known))
+        if pages.is_simple:
+            await changes.insert_simple_movements(session, pages.movements)
+            await changes.update_on_hand(session, pages.on_hand(levels, known))
+        else:
+            await changes.insert_movements(session, pages.movements)
+            await changes.update_levels(session, pages.balances(levels, known))
+            touched.update(pages.touched)
     await retime(session, {key: levels[key].next_expiry_at for key in snapshot.retimed - touched})
     return first_seq

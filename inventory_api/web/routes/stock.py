@@ -78,7 +78,7 @@ async def adjust_stock(call: Call, body: AdjustBody) -> Response | Problem:
     zero; every other withdrawal must leave what is promised to others.
     """
     service, reason = call.service, body.get("reason") or "other"
-    lines = tuple(service.adjust_line(line, reason) for line in body["lines"])
+    lines = [service.adjust_line(line, reason) for line in body["lines"]]
     return await _change(call, "adjust", reason, lines, body)
 
 
@@ -279,7 +279,7 @@ async def _change(
     call: Call, kind: str, reason: str, lines: Sequence[Line], body: Fields
 ) -> Response | Problem:
     """Have a command decided; a refused batch is 409, whatever the code of its first line."""
-    require_locations(call, {line.location for line in lines})
+    require_locations(call, (line.location for line in lines))
     command = Command(
         kind,
         tuple(lines),
