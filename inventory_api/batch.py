@@ -11,9 +11,10 @@ from inventory_api.domain.judge import Asked, judge, must_wait
 from inventory_api.domain.ledger import Decided
 from inventory_api.domain.reservation import Expire
 from inventory_api.domain.settle import expire
-from inventory_api.domain.types import Instant
+from inventory_api.domain.types import Fence, Instant
 from inventory_api.store.database import Session
 from inventory_api.store.elsewhere import explain_shortages
+from inventory_api.store.leases import lost_fences
 from inventory_api.store.snapshot import take_snapshot
 from inventory_api.store.writing import write_batch
 
@@ -64,8 +65,12 @@ async def run_batch(
     new_id: Callable[[], str],
 ) -> Batch:
     """Expire what is due, decide in order of arrival, write the difference."""
+    lost = await lost_fences(session, {fence for one in asked if (fence := _fence(one.command))})
     snapshot = await take_snapshot(
-        session, [one.command for one in asked], at.steady, due_max=due_max
+        session,
+        [one.command for one in asked if _fence(one.command) not in lost],
+        at.steady,
+        due_max=due_max,
     )
     known = dict.fromkeys(snapshot.levels)
     due = [hold for hold in snapshot.holds.values() if hold.is_due(at.steady)]
@@ -82,6 +87,10 @@ async def run_batch(
     told = [None if one is None else (one, first_seqs[id(one)]) for one in verdicts]
     changed = snapshot.changed_holds or snapshot.changed_shipments or snapshot.retimed
     return Batch(told, bool(seq or changed or snapshot.counts.changed_sheets))
+
+
+def _fence(command: Asked) -> Fence | None:
+    return command.fence if isinstance(command, Expire) else None
 
 
 def _decide(asking: Asking, snapshot: Snapshot, now: Instant) -> Decided | None:

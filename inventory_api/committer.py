@@ -10,6 +10,7 @@ the transaction. What has not been taken by then will never run.
 """
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -29,8 +30,11 @@ from inventory_api.domain.unavailable import (
     Draining,
     OutcomeUnknown,
     Overloaded,
+    StorageConflict,
     StorageFailed,
     StorageFull,
+    StorageRace,
+    StorageUnreachable,
     Unavailable,
 )
 from inventory_api.store.database import Database, Session
@@ -39,6 +43,9 @@ from inventory_api.store.idempotency import Caller, Remembered, remember, rememb
 from inventory_api.telemetry import Metrics, get_logger
 
 logger = get_logger(__name__)
+
+# A key that is taken again after so many looks was not taken by a race: somebody has a defect.
+RACES_MAX = 3
 
 Work = Callable[[Session, Instant], Awaitable[Outcome]]
 """A write that is no stock change: session code that ends in an outcome."""
@@ -52,6 +59,8 @@ class Limits:
     batch_commands_max: int = 256
     batch_lines_max: int = 10_000
     expiries_max: int = 100
+    retries_max: int = 8
+    retry_pause_s: float = 0.005
 
 
 @dataclass(slots=True, eq=False)
@@ -99,6 +108,8 @@ class Committer:
         self._new_id = new_id
         self._metrics = metrics
         self._limits = limits
+        # What a file holds after a failed COMMIT is known only to a new process; a server knows.
+        self._must_restart = not database.is_shared
         self._queue: deque[Entry] = deque()
         self._arrival = asyncio.Event()
         self.is_open = True
@@ -207,12 +218,12 @@ class Committer:
         """
         started = time.perf_counter()
         try:
-            outcomes = await self._attempt(batch)
+            outcomes = await self._persist(batch)
         except Unavailable as unavailable:
             # No defect, so no traceback: the storage's own words say what it is.
             cause = str(unavailable.__cause__)
             logger.error("batch_failed", code=unavailable.code, commands=len(batch), cause=cause)  # noqa: TRY400
-            if isinstance(unavailable, StorageFailed | OutcomeUnknown):
+            if isinstance(unavailable, StorageFailed | OutcomeUnknown) and self._must_restart:
                 self._fail()
             _refuse(batch, type(unavailable))
         except Exception as error:  # noqa: BLE001 - a defect: found out below
@@ -247,12 +258,30 @@ class Committer:
             else:
                 await self._commit([entry])
 
+    async def _persist(self, batch: Sequence[Entry]) -> list[Outcome | None]:
+        """Attempt a batch, and again as a whole while other processes get in its way.
+
+        Nothing was committed then, and the next attempt decides everything anew. The pauses grow
+        and are never alike, so that two processes do not meet again and again.
+        """
+        for attempt in range(self._limits.retries_max):
+            try:
+                return await self._attempt(batch)
+            except (StorageConflict, StorageUnreachable) as fault:
+                if isinstance(fault, StorageRace) and attempt >= RACES_MAX:
+                    raise fault.__cause__ or fault from None
+                self._metrics.batch_retries.labels(fault.code).inc()
+                pause_s = self._limits.retry_pause_s * 2**attempt
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+        return await self._attempt(batch)
+
     async def _attempt(self, batch: Sequence[Entry]) -> list[Outcome | None]:
         """One transaction for the batch; the outcomes are in its order, None: it has to wait.
 
         Raises:
             Unavailable: the storage's fault; `OutcomeUnknown` if COMMIT itself failed.
         """
+        has_committed = False
         try:
             async with self._database.writer() as session:
                 known = await remembered(session, {entry.caller for entry in batch if entry.caller})
@@ -264,9 +293,13 @@ class Committer:
                 await remember(session, rows)
                 if has_written or rows:
                     await _commit_session(session)
+                has_committed = True
         except Unavailable:
             raise
         except Exception as error:
+            if has_committed:
+                # Giving the connection back failed. It must not be attempted again: it is done.
+                raise OutcomeUnknown from error
             if (fault := fault_of(error)) is None:
                 raise
             raise fault from error

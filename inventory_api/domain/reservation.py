@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from inventory_api.domain.catalog import rfc3339
 from inventory_api.domain.commands import Mode
-from inventory_api.domain.types import SKU, Instant, Key, LocationCode, Recipe
+from inventory_api.domain.types import SKU, Fence, Instant, Key, LocationCode, Recipe
 
 Shown = dict[str, Any]  # Any: JSON values
 
@@ -178,8 +178,13 @@ class Settle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expire:
-    """Tidy up what is due on some levels: the sweep's command, and the operation of an expiry."""
+    """Tidy up what is due on some levels: the sweep's command, and the operation of an expiry.
 
+    Attributes:
+        fence: under which of several processes does it; None: there is one process only.
+    """
+
+    fence: Fence | None = None
     keys: tuple[tuple[SKU, LocationCode], ...] = ()
     kind: ClassVar[str] = "expire"
     lines: ClassVar[tuple[()]] = ()

@@ -36,6 +36,13 @@ def is_name(text: str) -> bool:
     return text.isascii() or unicodedata.is_normalized("NFC", text)
 
 
+class Fence(NamedTuple):
+    """The right to do a background job, as long as the token is the lease's (store/leases.py)."""
+
+    name: str
+    token: int
+
+
 class Level(NamedTuple):
     """The stock of one item at one location. Units are whole.
 

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, FromClause, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.types import SKU, Instant, Level, LocationCode, Movement, Operation
-from inventory_api.store.bulk import FIRST, LISTED, SECOND, THIRD, listed
+from inventory_api.store.bulk import STEPS, listed
 from inventory_api.store.changes import Head
 from inventory_api.store.snapshot import LEVEL_COLUMNS
 from inventory_api.store.tables import LEDGER_HEAD, LEVEL, MOVEMENT, OPERATION
@@ -37,14 +37,14 @@ Step = tuple[int, SKU, LocationCode]
 """A version of a level: the key of one movement."""
 
 _AT_STEP = (
-    (MOVEMENT.c.level_version == FIRST)
-    & (MOVEMENT.c.sku == SECOND)
-    & (MOVEMENT.c.location == THIRD)
+    (MOVEMENT.c.level_version == STEPS.c.first)
+    & (MOVEMENT.c.sku == STEPS.c.second)
+    & (MOVEMENT.c.location == STEPS.c.third)
 )
-_STEPS = select(*MOVEMENT_COLUMNS).join_from(LISTED, MOVEMENT, _AT_STEP)
+_STEPS = select(*MOVEMENT_COLUMNS).join_from(STEPS, MOVEMENT, _AT_STEP)
 _STEP_SEQS = select(
     MOVEMENT.c.level_version, MOVEMENT.c.sku, MOVEMENT.c.location, MOVEMENT.c.seq
-).join_from(LISTED, MOVEMENT, _AT_STEP)
+).join_from(STEPS, MOVEMENT, _AT_STEP)
 
 
 async def _movements_of_item(

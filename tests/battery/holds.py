@@ -6,7 +6,8 @@ import subprocess
 import sys
 from collections import defaultdict
 
-from inventory_api.store.database import Database, DatabaseOptions
+from inventory_api.store.database import Database
+from inventory_api.store.options import DatabaseOptions
 from tests.battery.client import JSON, Answer, Connection
 from tests.battery.oracle import assert_verified, audit_file
 from tests.ledger_oracle import Row, rows_of

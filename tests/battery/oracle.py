@@ -5,7 +5,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from inventory_api.store.database import Database, DatabaseOptions
+from inventory_api.store.database import Database
+from inventory_api.store.options import DatabaseOptions
 from tests.battery.client import Connection
 from tests.battery.history import Attempt, History
 from tests.ledger_oracle import Row, assert_sound, rows_of

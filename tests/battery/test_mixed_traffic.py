@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from inventory_api.store.database import Database, DatabaseOptions
+from inventory_api.store.database import Database
+from inventory_api.store.options import DatabaseOptions
 from tests.battery.checker import check
 from tests.battery.holds import audit_stopped
 from tests.battery.mixed import Call, Traffic

@@ -11,12 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from inventory_api.store.database import (
-    Database,
-    DatabaseClosed,
-    DatabaseDamaged,
-    DatabaseOptions,
-)
+from inventory_api.store.database import Database, DatabaseClosed
+from inventory_api.store.options import DatabaseDamaged, DatabaseOptions
 from inventory_api.store.schema import SchemaOutdated, expected_revision
 from tests.log_records import events
 from tests.other_program import exclusively_locked

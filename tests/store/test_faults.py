@@ -15,8 +15,9 @@ from inventory_api.domain.unavailable import (
     StorageReadOnly,
     Unavailable,
 )
-from inventory_api.store.database import Database, DatabaseOptions, Session
+from inventory_api.store.database import Database, Session
 from inventory_api.store.faults import fault_of
+from inventory_api.store.options import DatabaseOptions
 
 FILL = "INSERT INTO idempotency VALUES ('a', 'k', 1, x'', NULL, NULL, zeroblob(1000000))"
 

@@ -10,8 +10,9 @@ import pytest
 from inventory_api.app import open_service
 from inventory_api.service import Service
 from inventory_api.settings import Settings
-from inventory_api.store.database import Database, DatabaseOptions
+from inventory_api.store.database import Database
 from inventory_api.store.findings import COUNT_RULES, RULES, Finding
+from inventory_api.store.options import DatabaseOptions
 from inventory_api.store.verify import Verification
 from tests.settable_clock import SettableClock
 from tests.stock_factory import adjust, command, count, open_shop, transfer

@@ -1,7 +1,6 @@
 """The demo behind its HTTP application, in process, on a file of its own."""
 
 import asyncio
-import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -14,6 +13,7 @@ import httpx
 from inventory_api.app import create_app, load_demo, open_service
 from inventory_api.service import Service
 from inventory_api.settings import Settings
+from tests.databases import Store, Template
 from tests.settable_clock import SettableClock
 from tests.web.document import check_answer
 
@@ -82,32 +82,31 @@ class Shop:
         return await self.http.post(f"/v1/stock/{kind}", json=body, headers=headers)
 
 
-def make_demo_file(path: Path, *, with_store: bool = True) -> None:
-    """Write a database file with the demo and store-1; made once and copied for each test."""
+@contextmanager
+def demo_in(store: Store, *, with_store: bool = True) -> Iterator[Template]:
+    """A database with the demo and store-1; made once and copied for each test."""
 
-    async def work() -> None:
-        settings = Settings(database_url=f"sqlite+aiosqlite:///{path}")
+    async def work(url: str) -> None:
+        settings = Settings(database_url=url, migrate_at_start=True)
         async with open_service(settings, now=SettableClock()) as service:
             await load_demo(service)
             if with_store:
                 async with http_client(service) as http:
                     await http.post("/v1/locations", json={"code": "store-1", "kind": "store"})
 
-    asyncio.run(work())
+    with store.fresh() as url:
+        asyncio.run(work(url))
+        yield Template(store, url)
 
 
 @asynccontextmanager
-async def open_demo(demo_file: Path, folder: Path, **settings: JSON) -> AsyncIterator[Shop]:
+async def open_demo(demo: Template, folder: Path, **settings: JSON) -> AsyncIterator[Shop]:
     """A running copy of the demo, with settings of its own."""
-    copy = folder / "inventory.db"
-    shutil.copyfile(demo_file, copy)
-    chosen = Settings(database_url=f"sqlite+aiosqlite:///{copy}", **settings)
     clock = SettableClock()
-    async with (
-        open_service(chosen, now=clock) as service,
-        http_client(service) as http,
-    ):
-        yield Shop(service, http, clock)
+    with demo.copied(folder) as url:
+        chosen = Settings(database_url=url, **settings)
+        async with open_service(chosen, now=clock) as service, http_client(service) as http:
+            yield Shop(service, http, clock)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from inventory_api.workers.expiry import expire_some
+from tests.databases import Template
 from tests.ledger_oracle import assert_sound, rows_of
 from tests.web.shop import JSON, Shop, open_demo, problem, wrong_fields
 
@@ -231,9 +232,9 @@ async def test_the_sweep_expires_each_hold_once(shop: Shop) -> None:
 
 
 async def test_more_holds_than_one_batch_expires_make_nobody_go_without(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
-    async with open_demo(demo_file, tmp_path, expiries_max=2) as shop:
+    async with open_demo(demo, tmp_path, expiries_max=2) as shop:
         for _ in range(10):
             await reserve(shop, line("P001", 5), ttl_s=10)
         shop.clock.move(10)

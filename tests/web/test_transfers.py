@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import Template
 from tests.ledger_oracle import assert_sound
 from tests.web.shop import JSON, Shop, open_demo, problem, wrong_fields
 
@@ -219,9 +220,9 @@ async def test_holds_that_are_over_do_not_stop_a_transfer(shop: Shop) -> None:
 
 
 async def test_more_holds_than_one_batch_expires_stop_no_transfer(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
-    async with open_demo(demo_file, tmp_path, expiries_max=2) as shop:
+    async with open_demo(demo, tmp_path, expiries_max=2) as shop:
         for _ in range(10):
             body = {"ttl_s": 10, "lines": [line("P001", 5)]}
             await shop.http.post("/v1/reservations", json=body)

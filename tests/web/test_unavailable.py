@@ -8,6 +8,7 @@ import pytest
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.types import Instant
 from inventory_api.store.database import Session
+from tests.databases import Template
 from tests.web.shop import JSON, Shop, foreign_lock, open_demo, problem
 
 SALE = {"sku": "P001", "delta": -1}
@@ -31,9 +32,9 @@ def told_to_retry(answer: JSON, status: int, code: str, applied: str) -> bool:
 
 
 async def test_a_database_that_another_program_holds_is_busy_until_it_lets_go(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
-    async with open_demo(demo_file, tmp_path, busy_timeout_s=0.1) as shop:
+    async with open_demo(demo, tmp_path, busy_timeout_s=0.1) as shop:
         with foreign_lock(tmp_path):
             held = await shop.adjust(SALE, key="key")
             read = await shop.http.get("/v1/stock/P001")
@@ -47,10 +48,10 @@ async def test_a_database_that_another_program_holds_is_busy_until_it_lets_go(
 
 
 async def test_a_change_that_was_taken_when_its_deadline_passed_is_unknown_until_retried(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
     settings = {"busy_timeout_s": 60, "change_deadline_s": 0.5, "batch_commands_max": 1}
-    async with open_demo(demo_file, tmp_path, **settings) as shop:
+    async with open_demo(demo, tmp_path, **settings) as shop:
         with foreign_lock(tmp_path):
             taken, queued = await asyncio.gather(
                 shop.adjust(SALE, key="taken"), shop.adjust(SALE, key="queued")
@@ -65,9 +66,9 @@ async def test_a_change_that_was_taken_when_its_deadline_passed_is_unknown_until
         assert await shop.on_hand() == 49
 
 
-async def test_a_full_queue_is_told_at_once(demo_file: Path, tmp_path: Path) -> None:
+async def test_a_full_queue_is_told_at_once(demo: Template, tmp_path: Path) -> None:
     settings = {"busy_timeout_s": 60, "change_deadline_s": 2, "queue_commands_max": 3}
-    async with open_demo(demo_file, tmp_path, **settings) as shop:
+    async with open_demo(demo, tmp_path, **settings) as shop:
         with foreign_lock(tmp_path):
             sent = [asyncio.create_task(shop.adjust(SALE)) for _ in range(20)]
             done, waiting = await asyncio.wait(sent, timeout=1)
