@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 
 from inventory_api import __version__, clock
-from inventory_api.committer import Committer, Limits, Work
+from inventory_api.attempt import Limits, Work
+from inventory_api.committer import Committer
 from inventory_api.domain.catalog import Item, Location
 from inventory_api.domain.commands import AdjustLine, Command
 from inventory_api.domain.outcome import Outcome

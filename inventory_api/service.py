@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from inventory_api.committer import Committer, Work
+from inventory_api.attempt import Work
+from inventory_api.committer import Committer
 from inventory_api.domain.catalog import show_level
 from inventory_api.domain.commands import (
     AdjustLine,
