@@ -102,9 +102,14 @@ class Pages:
         ]
 
 
-def write(decided: Sequence[Decided], *, first_seq: int, recorded_at: Instant) -> Pages:
-    """Number the changes of a batch, from `first_seq` without a gap."""
-    pages = Pages(all(map(_is_simple, decided)))
+def write(
+    decided: Sequence[Decided], *, first_seq: int, recorded_at: Instant, are_whole: bool = False
+) -> Pages:
+    """Number the changes of a batch, from `first_seq` without a gap.
+
+    `are_whole` asks for whole rows, also of a simple batch.
+    """
+    pages = Pages(not are_whole and all(map(_is_simple, decided)))
     rows = _simple_rows if pages.is_simple else _rows
     first = first_seq
     for one in decided:

@@ -26,16 +26,12 @@ class Head(NamedTuple):
     recorded_at: Instant
 
 
-_ADVANCE = prepare(
-    update(LEDGER_HEAD)
-    .values(
-        seq=LEDGER_HEAD.c.seq + bindparam("count"),
-        # A clock that was set back must not make the ledger's time run backwards.
-        recorded_at=greater(LEDGER_HEAD.c.recorded_at, bindparam("now")),
-    )
-    .returning(LEDGER_HEAD.c.seq, LEDGER_HEAD.c.recorded_at)
+ADVANCED = update(LEDGER_HEAD).values(
+    seq=LEDGER_HEAD.c.seq + bindparam("count"),
+    # A clock that was set back must not make the ledger's time run backwards.
+    recorded_at=greater(LEDGER_HEAD.c.recorded_at, bindparam("now")),
 )
-
+_ADVANCE = prepare(ADVANCED.returning(LEDGER_HEAD.c.seq, LEDGER_HEAD.c.recorded_at))
 
 BALANCES = ("on_hand", "reserved", "committed", "incoming", "version", "seq", "next_expiry_at")
 INSERT_MOVEMENTS = many_inserts(MOVEMENT)
