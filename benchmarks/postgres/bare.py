@@ -22,7 +22,8 @@ from sqlalchemy import Engine, event
 from benchmarks.postgres.seed import plain
 from benchmarks.seed import LOCATION, sku_of
 from inventory_api import clock
-from inventory_api.committer import Committer, Limits
+from inventory_api.attempt import Limits
+from inventory_api.committer import Committer
 from inventory_api.domain.commands import AdjustLine, Command
 from inventory_api.domain.types import SKU, LocationCode
 from inventory_api.store.database import Database
