@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import orjson
 import pytest
+from sqlalchemy import text
 
 from inventory_api.app import open_service
 from inventory_api.clock import new_id
@@ -20,6 +21,7 @@ from inventory_api.settings import Settings
 from inventory_api.store.database import Session
 from inventory_api.store.leases import lost_fences, take_lease
 from inventory_api.store.ledger import Filter, list_movements
+from inventory_api.store.schema import SchemaOutdated
 from inventory_api.workers.turns import Turn
 from tests.databases import Template
 from tests.ledger_oracle import assert_sound, on_hand_of, one_value
@@ -336,3 +338,28 @@ async def _somebody_waits(service: Service) -> bool:
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     return bool(await one_value(service.database, waiting))
+
+
+async def test_a_process_goes_on_when_the_schema_is_ahead_of_it(services: Services) -> None:
+    """A release brings its migration first, and its processes one by one."""
+
+    async def work(session: Session, now: Instant) -> Outcome:
+        await session.execute(text("UPDATE alembic_version SET version_num = 'ahead'"))
+        return Outcome(b"{}")
+
+    await services[0].transact(work, actor="test")
+
+    async with http_client(services[1]) as http:
+        assert (await http.get("/readyz")).status_code == httpx.codes.OK
+    await services[1].adjust([{"sku": "P001", "delta": 1}])
+
+
+async def test_a_process_does_not_serve_a_schema_that_is_behind(services: Services) -> None:
+    async def work(session: Session, now: Instant) -> Outcome:
+        await session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        return Outcome(b"{}")
+
+    await services[0].transact(work, actor="test")
+
+    with pytest.raises(SchemaOutdated, match="inventory-api migrate"):
+        await services[1].database.check_schema()

@@ -106,11 +106,16 @@ class Database:
             await connection.run_sync(upgrade)
 
     async def check_schema(self) -> None:
-        """Raise `SchemaOutdated` unless the schema is this program's."""
+        """Raise `SchemaOutdated` unless this program can work with the schema.
+
+        A shared one may be ahead: the processes of the release before go on while the new ones are
+        started (docs/scaling.md, "expand, migrate, contract").
+        """
         async with self.reader() as session:
             connection = await session.connection()
             revision = await connection.run_sync(current_revision)
-        if revision != expected_revision():
+        is_ahead = self.is_shared and revision is not None and not is_known(revision)
+        if revision != expected_revision() and not is_ahead:
             raise SchemaOutdated(found=revision)
 
     async def now(self) -> Instant | None:
