@@ -124,6 +124,7 @@ async def open_service(
         expiries_max=settings.expiries_max,
         retries_max=settings.batch_retries_max,
         retry_pause_s=settings.batch_retry_pause_s,
+        recent_levels_max=settings.recent_levels_max,
     )
     async with Database(database_options(settings)) as database:
         if steady is None:

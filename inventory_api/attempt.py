@@ -18,7 +18,7 @@ from inventory_api.domain.judge import Asked
 from inventory_api.domain.ledger import Decided, answer, refusal
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.types import Instant
+from inventory_api.domain.types import Instant, Key, Level
 from inventory_api.domain.unavailable import (
     OutcomeUnknown,
     StorageConflict,
@@ -30,6 +30,7 @@ from inventory_api.domain.unavailable import (
 from inventory_api.store.database import Database, Session
 from inventory_api.store.faults import fault_of
 from inventory_api.store.idempotency import Caller, Remembered, remember, remembered
+from inventory_api.store.recent import RecentLevels
 from inventory_api.telemetry import Metrics
 
 # A key that is taken again after so many looks was not taken by a race: somebody has a defect.
@@ -49,6 +50,7 @@ class Limits:
     expiries_max: int = 100
     retries_max: int = 8
     retry_pause_s: float = 0.005
+    recent_levels_max: int = 10_000
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +81,7 @@ class Attempts:
         clock: microseconds since 1970; may jump, the ledger's time does not run back.
         steady_clock: the same, but it never jumps: holds live by it.
         new_id: makes time-ordered identities.
+        recent: the levels that the last batches left behind; none where others write too.
     """
 
     database: Database
@@ -87,6 +90,7 @@ class Attempts:
     new_id: Callable[[], str]
     metrics: Metrics
     limits: Limits
+    recent: RecentLevels
 
     async def persist(self, batch: Sequence[Entry]) -> list[Outcome | None]:
         """Attempt a batch, and again as a whole while other processes get in its way.
@@ -112,18 +116,20 @@ class Attempts:
             Unavailable: the storage's fault; `OutcomeUnknown` if COMMIT itself failed.
         """
         has_committed = False
+        recent = self.recent.take()
         try:
             async with self.database.writer() as session:
                 known = await remembered(session, {entry.caller for entry in batch if entry.caller})
                 fresh = _fresh(batch, known)
                 now = self.clock()
-                outcomes, has_written = await self._run(session, fresh, now)
+                outcomes, has_written = await self._run(session, fresh, now, recent)
                 kept = [_kept(*pair, now) for pair in zip(fresh, outcomes, strict=True)]
                 rows = [row for row in kept if row is not None]
                 await remember(session, rows)
                 if has_written or rows:
                     await _commit_session(session)
                 has_committed = True
+            self.recent.give_back(recent)
         except Unavailable:
             raise
         except Exception as error:
@@ -141,19 +147,20 @@ class Attempts:
         ]
 
     async def _run(
-        self, session: Session, entries: Sequence[Entry], now: Instant
+        self, session: Session, entries: Sequence[Entry], now: Instant, recent: dict[Key, Level]
     ) -> tuple[list[Outcome | None], bool]:
         """The outcomes of the entries, and whether there is anything to commit."""
         if entries and callable(entries[0].what):
+            recent.clear()
             outcome = await entries[0].what(session, now)
             if outcome.refused is None:
                 return [outcome], True
             await session.rollback()
             return [outcome], False
-        return await self._run_commands(session, entries, now)
+        return await self._run_commands(session, entries, now, recent)
 
     async def _run_commands(
-        self, session: Session, entries: Sequence[Entry], now: Instant
+        self, session: Session, entries: Sequence[Entry], now: Instant, recent: dict[Key, Level]
     ) -> tuple[list[Outcome | None], bool]:
         asked = [
             Asking(one.what, one.operation_id, one.actor, one.key and one.key.key)
@@ -164,7 +171,7 @@ class Attempts:
             return [], False
         at = Moment(now=now, steady=self.steady_clock())
         batch = await run_batch(
-            session, asked, at, due_max=self.limits.expiries_max, new_id=self.new_id
+            session, asked, at, recent, due_max=self.limits.expiries_max, new_id=self.new_id
         )
         told = [None if one is None else self._outcome(*one) for one in batch.verdicts]
         return told, batch.has_written

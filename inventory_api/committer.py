@@ -27,6 +27,7 @@ from inventory_api.domain.unavailable import (
     Unavailable,
 )
 from inventory_api.store.database import Database
+from inventory_api.store.recent import RecentLevels
 from inventory_api.telemetry import Metrics, get_logger
 
 logger = get_logger(__name__)
@@ -58,6 +59,7 @@ class Committer:
             new_id=new_id,
             metrics=metrics,
             limits=limits,
+            recent=RecentLevels(0 if database.is_shared else limits.recent_levels_max),
         )
         self._new_id = new_id
         self._metrics = metrics

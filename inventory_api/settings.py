@@ -138,6 +138,11 @@ class Settings(BaseSettings):
     batch_lines_max: Positive = Field(
         10_000, description="lines per transaction, so that one big call never delays many"
     )
+    recent_levels_max: Annotated[int, Field(ge=0)] = Field(
+        10_000,
+        description="levels that the writer keeps in memory, 0.5 KiB each, so that what moves often "
+        "needs no query; 0 = none",
+    )
     lines_max: Positive = Field(10_000, description="lines per call")
     reader_connections: Positive = Field(
         max(2, CPU_COUNT), description="connections for reads; reads are CPU work, one per core"

@@ -5,6 +5,7 @@ shipments and reservations by id, then levels by key. Who has levels waits for n
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set as AbstractSet
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import bindparam, literal_column, select, union
@@ -102,12 +103,17 @@ _LINE_IDS = prepare(
 
 
 async def take_snapshot(
-    session: AsyncSession, commands: Collection[Asked], now: Instant, *, due_max: int
+    session: AsyncSession,
+    commands: Collection[Asked],
+    now: Instant,
+    *,
+    due_max: int,
+    recent: Mapping[Key, Level],
 ) -> Snapshot:
     """Everything that the commands name, as committed, with what is due on it.
 
     `now` is that of the clock that holds live by. At most `due_max` reservations are for expiring;
-    levels that have more are undecidable.
+    levels that have more are undecidable. The `recent` levels are known as they are committed.
     """
     lines = [line for command in commands if isinstance(command, Command) for line in command.lines]
     keys = {line[:2] for line in lines}
@@ -115,9 +121,9 @@ async def take_snapshot(
     line_ids = {line_id for line in lines if (line_id := line.line_id) is not None}
     promises = [command for command in commands if not isinstance(command, Command)]
     if promises:
-        snapshot = await _about_promises(session, keys, promises)
+        snapshot = await _about_promises(session, keys, promises, recent)
     else:
-        snapshot = await snapshot_of(session, keys)
+        snapshot = await snapshot_of(session, keys, recent=recent)
     if line_ids:
         snapshot.line_ids.update(await _firsts(session, _LINE_IDS, line_ids))
     due = [
@@ -131,7 +137,10 @@ async def take_snapshot(
 
 
 async def _about_promises(
-    session: AsyncSession, keys: AbstractSet[Key], promises: Sequence[Asked]
+    session: AsyncSession,
+    keys: AbstractSet[Key],
+    promises: Sequence[Asked],
+    recent: Mapping[Key, Level],
 ) -> Snapshot:
     """What commands about counts, shipments and reservations name, besides the keys of others."""
     counts = await counts_named(session, promises)
@@ -146,6 +155,7 @@ async def _about_promises(
         keys | _named_keys(promises) | _keys_of(holds, shipments.values()) | counts.named,
         _sourced(wanted, kits, holds),
         locations=counts.skus_at,
+        recent=recent,
     )
     snapshot.kits.update(kits)
     for hold in holds:
@@ -168,12 +178,15 @@ async def snapshot_of(
     sourced: AbstractSet[SKU] = frozenset(),
     *,
     locations: Iterable[LocationCode] = (),
+    recent: Mapping[Key, Level] = MappingProxyType({}),
 ) -> Snapshot:
     """Levels, also all of the items that are sourced, and what bars a change of them.
 
-    `locations` are looked at too, though none of their levels is named.
+    `locations` are looked at too, though none of their levels is named; `recent` levels are known.
     """
-    levels = await _lock_levels(session, keys, sourced)
+    levels = {key: recent[key] for key in keys if key in recent} if recent else {}
+    if sourced or len(levels) < len(keys):
+        levels |= await _lock_levels(session, keys - levels.keys(), sourced)
     unseen = keys - levels.keys() if len(levels) < len(keys) or sourced else set()
     # Where stock is, neither the item nor the location is archived (`ITEM_IN_USE`).
     doubtful = {key for key, level in levels.items() if not level.on_hand} | unseen

@@ -19,6 +19,7 @@ from inventory_api.service import Service
 from inventory_api.settings import Settings
 from inventory_api.store.availability import check
 from tests.ledger_oracle import assert_sound, rows_of
+from tests.memory_oracle import assert_memory_is_true
 from tests.model.dict_model import Entry, Place, Shop, Verdict
 from tests.settable_clock import SettableClock
 from tests.stock_factory import (
@@ -259,6 +260,10 @@ class Inventory(RuleBasedStateMachine):
         event(f"replayed: {outcome.replayed}")
         for word in verdict.lines:
             event(f"line: {word}")
+
+    @invariant()
+    def the_writer_remembers_what_is_so(self) -> None:
+        self.run(assert_memory_is_true(self.service))
 
     @invariant()
     def levels_agree(self) -> None:
