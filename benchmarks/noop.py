@@ -118,6 +118,7 @@ class HeldLine(BaseModel):
     fulfilled: int
     released: int
     expired: int
+    components: list[str]
     allocations: list[Allocation]
 
 
@@ -187,6 +188,7 @@ def hold(body: ReserveBody) -> dict[str, object]:
         "fulfilled": 0,
         "released": 0,
         "expired": 0,
+        "components": [],
         "allocations": [{"location": line.location or "main", "quantity": some, "open": some}],
     }
     return {
