@@ -253,22 +253,26 @@ async def _running(service: Service) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await _give_back(turns.values())
-        service.committer.drain()
         now_s = asyncio.get_running_loop().time()
         since_s = now_s if service.stopping_since is None else service.stopping_since
-        left_s = since_s + service.settings.drain_deadline_s - now_s
+        ends_s = since_s + service.settings.drain_deadline_s
+        await _give_back(turns.values(), until_s=ends_s)
+        service.committer.drain()
+        left_s = ends_s - asyncio.get_running_loop().time()
         await asyncio.wait([committing], timeout=max(left_s, LAST_WAIT_S))
         for task in (committing, *others):
             task.cancel()
         await asyncio.gather(committing, *others, return_exceptions=True)
 
 
-async def _give_back(turns: Iterable[Turn]) -> None:
+async def _give_back(turns: Iterable[Turn], *, until_s: float) -> None:
     """Let other processes do the background jobs at once; without it they wait for the leases."""
     try:
-        for turn in turns:
-            await turn.give_back()
+        async with asyncio.timeout_at(until_s):
+            for turn in turns:
+                await turn.give_back()
+    except TimeoutError:
+        logger.warning("leases_kept", code="deadline")
     except Unavailable as unavailable:
         logger.warning("leases_kept", code=unavailable.code)
 

@@ -148,5 +148,12 @@ def _in_one_line() -> Iterator[None]:
     try:
         yield
     except START_ERRORS as error:
-        typer.secho(str(error), err=True, fg="red")
+        typer.secho(f"{error}{_cause(error)}", err=True, fg="red")
         raise typer.Exit(1) from error
+
+
+def _cause(error: Exception) -> str:
+    """What the storage said, in its own words; other errors say all themselves."""
+    if not isinstance(error, Unavailable) or error.__cause__ is None:
+        return ""
+    return " " + str(error.__cause__).partition("\n")[0]

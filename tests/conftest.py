@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from _pytest.terminal import TerminalReporter
 from hypothesis import HealthCheck, settings as hypothesis_settings
 
 from inventory_api.app import open_service
@@ -34,6 +35,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ]
     config.hook.pytest_deselected(items=beside)
     items[:] = [item for item in items if item not in beside]
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Print how many tests ran on each kind of database, in all processes together."""
+    reports = [one for name in ("passed", "failed") for one in terminalreporter.getreports(name)]
+    ran = [one for one in reports if one.when == "call"]
+    on_postgres = sum("postgres" in one.keywords for one in ran)
+    on_sqlite = sum("postgres" not in one.keywords and _names_sqlite(one) for one in ran)
+    if not ran:
+        return
+    rest = len(ran) - on_postgres - on_sqlite
+    terminalreporter.write_line(
+        f"Ran on SQLite: {on_sqlite}, on PostgreSQL: {on_postgres}, on no database: {rest}"
+    )
+
+
+def _names_sqlite(report: pytest.TestReport) -> bool:
+    """Marked so, or given a file by the fixture `store`."""
+    return "sqlite" in report.keywords or "[sqlite" in report.nodeid
 
 
 @pytest.fixture(

@@ -1,13 +1,14 @@
 """Databases of each kind for tests: a new one, or a copy of one that was made once."""
 
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.postgres import Databases
+from tests.postgres import Databases, Row, Run, to_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,12 @@ class Files:
             yield url_of(Path(folder) / "inventory.db")
 
     @contextmanager
-    def copied(self, template: str, folder: Path) -> Iterator[str]:
-        """The URL of a copy, in the folder."""
+    def copied(self, template: str, folder: Path | None) -> Iterator[str]:
+        """The URL of a copy, in the folder, or in one of its own."""
+        if folder is None:
+            with tempfile.TemporaryDirectory() as own, self.copied(template, Path(own)) as url:
+                yield url
+            return
         path = folder / "inventory.db"
         shutil.copyfile(path_of(template), path)
         path.chmod(0o600)
@@ -42,7 +47,7 @@ class Server:
             yield url
 
     @contextmanager
-    def copied(self, template: str, folder: Path) -> Iterator[str]:
+    def copied(self, template: str, folder: Path | None) -> Iterator[str]:
         """The URL of a copy."""
         with self.databases.lent(template) as url:
             yield url
@@ -59,10 +64,46 @@ class Template:
     url: str
 
     @contextmanager
-    def copied(self, folder: Path) -> Iterator[str]:
+    def copied(self, folder: Path | None = None) -> Iterator[str]:
         """The URL of a copy, which a file has in the folder."""
         with self.store.copied(self.url, folder) as url:
             yield url
+
+
+@contextmanager
+def other_connection(url: str) -> Iterator[Run]:
+    """What runs a statement on a connection of its own, each at once, and gives its rows."""
+    if not is_file(url):
+        with to_server(url) as run:
+            yield run
+        return
+    with closing(sqlite3.connect(path_of(url), isolation_level=None)) as other:
+        yield lambda statement: other.execute(statement).fetchall()
+
+
+def run_aside(url: str, *statements: str) -> list[Row]:
+    """Run statements on another connection; the rows of all of them."""
+    with other_connection(url) as run:
+        return [row for statement in statements for row in run(statement)]
+
+
+@contextmanager
+def write_locked(url: str) -> Iterator[None]:
+    """While inside, another connection lets nobody else write; reads go on."""
+    with other_connection(url) as run:
+        if is_file(url):
+            run("BEGIN IMMEDIATE")
+        else:
+            tables = run("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            run("BEGIN")
+            run(f"LOCK TABLE {', '.join(name for (name,) in tables)} IN EXCLUSIVE MODE")
+        yield
+        run("ROLLBACK")
+
+
+def is_file(url: str) -> bool:
+    """Whether it is of SQLite."""
+    return url.startswith("sqlite")
 
 
 def url_of(path: Path) -> str:

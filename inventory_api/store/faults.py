@@ -39,6 +39,8 @@ _POSTGRES: dict[str, type[Unavailable]] = {
     "53100": StorageFull,  # disk_full
     "53": StorageBusy,  # too many connections, out of memory
     "08": StorageUnreachable,  # connection exceptions
+    "28": StorageUnreachable,  # the user or the password is not accepted
+    "3D": StorageUnreachable,  # the server has no such database
     "57": StorageUnreachable,  # the server is stopping, starting, or was ended
     "25P03": StorageUnreachable,  # idle_in_transaction_session_timeout
     "58": StorageFailed,  # system and I/O errors
@@ -50,8 +52,9 @@ def fault_of(error: BaseException) -> type[Unavailable] | None:
     """The storage's fault behind an error; None if the error is not the storage's."""
     if isinstance(error, DBAPIError):
         return _sqlite_fault(error.orig) or _postgres_fault(error)
-    # A server that can't be reached at all is told by the driver's or the system's own error.
-    if isinstance(error, ConnectionError | TimeoutError) or _sqlstate(error):
+    # A server that can't be reached at all is told by the driver's or the system's own error: it
+    # refuses, its name is not known, its socket is gone.
+    if isinstance(error, OSError) or _sqlstate(error):
         return _POSTGRES.get(_sqlstate(error)) or _by_class(error) or StorageUnreachable
     return None
 

@@ -53,7 +53,10 @@ RULES: dict[str, tuple[str, str]] = {
 
 GUARDS = {
     "sqlite": {"movement_update", "movement_delete", "operation_update", "operation_delete"},
-    "postgresql": {"movement_never_changes", "operation_never_changes"},
+    "postgresql": {
+        *("movement_never_changes", "movement_never_emptied"),
+        *("operation_never_changes", "operation_never_emptied"),
+    },
 }
 """The triggers that protect the ledger, by kind of database."""
 

@@ -46,7 +46,7 @@ async def import_items(
     """
     callers = {(actor, entry.key.key) for entry in entries if entry.key is not None}
     known = {} if dry_run else await remembered(session, callers)
-    before = await find_items(session, {entry.fields["sku"] for entry in entries}, lock=True)
+    before = await find_items(session, {entry.fields["sku"] for entry in entries}, lock=not dry_run)
     after = dict(before)
     kept: list[Remembered] = []
     outcomes = []

@@ -203,7 +203,7 @@ def upgrade() -> None:
 
 
 def forbid_changes(table: str) -> None:
-    """Refuse UPDATE and DELETE whoever asks: what is recorded stays as it was (I7)."""
+    """Refuse UPDATE, DELETE and TRUNCATE whoever asks: what is recorded stays as it was (I7)."""
     if op.get_bind().dialect.name == "sqlite":
         for verb in ("UPDATE", "DELETE"):
             op.execute(
@@ -218,6 +218,10 @@ def forbid_changes(table: str) -> None:
     op.execute(
         f"CREATE TRIGGER {table}_never_changes BEFORE UPDATE OR DELETE ON {table} "
         f"FOR EACH ROW EXECUTE FUNCTION {table}_never_changes()"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_never_emptied BEFORE TRUNCATE ON {table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_never_changes()"
     )
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from inventory_api.store.database import Database
 from inventory_api.store.options import DatabaseOptions
 from tests.battery.client import JSON, Answer, Connection
-from tests.battery.oracle import assert_verified, audit_file
+from tests.battery.oracle import assert_verified, audit_database
 from tests.ledger_oracle import Row, rows_of
 from tests.server import ServerProcess
 
@@ -82,7 +82,7 @@ def verify_file(database_url: str) -> "subprocess.CompletedProcess[str]":
 
 
 async def _audit(server: ServerProcess) -> list[Row]:
-    movements = await audit_file(server.database)
+    movements = await audit_database(server.database_url)
     options = DatabaseOptions(url=server.database_url, read_only=True)
     async with Database(options) as database:
         reservations = await rows_of(database, "SELECT * FROM reservation")

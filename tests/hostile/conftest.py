@@ -29,11 +29,14 @@ async def shop(demo: Template, tmp_path: Path) -> AsyncIterator[Shop]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(migrated: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A demo; at the end it has to be as it was, and to have seen no defect."""
     environment = {"INVENTORY_LOG_LEVEL": "debug", "INVENTORY_LOG_JSON": "true"}
     folder = tmp_path_factory.mktemp("raw")
-    with ServerProcess(folder, environment=environment) as server:
+    with (
+        migrated.copied(folder) as url,
+        ServerProcess(folder, database_url=url, environment=environment) as server,
+    ):
         yield server
         assert httpx.get(f"{server.url}/v1/movements").json()["head"] == 5
         assert '"findings":0' in httpx.get(f"{server.url}/v1/verify").text

@@ -63,7 +63,7 @@ async def test_a_recording_reads_the_lines_that_it_names_and_a_posting_reads_all
     await ask(service, command(adjust(10), adjust(5, "P002")))
     name = await ask(service, opening())
 
-    async with service.database.reader() as session:
+    async with service.database.writer() as session:
         named = await known(session, [recording(name, tally(1, "P002"), tally(1, "P003"))])
         whole = await known(session, [settling("post", name)])
         both = await known(session, [recording(name, tally(1, "P003")), settling("post", name)])
@@ -88,7 +88,7 @@ async def test_a_posting_knows_the_last_count_of_each_level(service: Service) ->
         await ask(service, one)
     name = await ask(service, opening("P001", "P002"))
 
-    async with service.database.reader() as session:
+    async with service.database.writer() as session:
         found = await known(session, [settling("post", name)])
 
     assert found.last_sets == {key("P001"): 3, key("P002"): 0}
@@ -110,7 +110,7 @@ async def test_what_was_on_hand_at_a_version_comes_from_the_ledger(service: Serv
         await ask(service, command(adjust(delta)))
     name = await ask(service, opening("P001"))
 
-    async with service.database.reader() as session:
+    async with service.database.writer() as session:
         found = await known(session, [recording(name, tally(1, version=2))])
         none = await known(session, [recording(name, tally(1, version=9))])
 
@@ -118,6 +118,7 @@ async def test_what_was_on_hand_at_a_version_comes_from_the_ledger(service: Serv
     assert none.on_hand_at == {}
 
 
+@pytest.mark.sqlite
 async def test_a_batch_without_counts_sends_no_statement_about_them(service: Service) -> None:
     writer = await writer_of(service.database)
     statements: list[str] = []

@@ -11,6 +11,8 @@ from inventory_api.store.lock import AlreadyServed, ProcessLock
 from inventory_api.store.options import DatabaseOptions
 from tests.other_program import run, served
 
+pytestmark = pytest.mark.sqlite
+
 OPEN = """
 import asyncio, sys
 from inventory_api.store.database import Database

@@ -46,6 +46,8 @@ from tests.count_factory import opening, recording, settling, tally
 from tests.sqlite_driver import sqlite_of, writer_of
 from tests.stock_factory import adjust, command, key, level
 
+pytestmark = pytest.mark.sqlite
+
 Query = Callable[[Session], Awaitable[object]]
 GROWING = (
     "movement",

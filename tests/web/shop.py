@@ -1,9 +1,8 @@
 """The demo behind its HTTP application, in process, on a file of its own."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import httpx
 from inventory_api.app import create_app, load_demo, open_service
 from inventory_api.service import Service
 from inventory_api.settings import Settings
-from tests.databases import Store, Template
+from tests.databases import Store, Template, write_locked
 from tests.settable_clock import SettableClock
 from tests.web.document import check_answer
 
@@ -120,13 +119,9 @@ async def http_client(service: Service, **headers: str) -> AsyncIterator[httpx.A
         yield http
 
 
-@contextmanager
-def foreign_lock(folder: Path) -> Iterator[None]:
-    """Another program holds the write lock of the database."""
-    with closing(sqlite3.connect(folder / "inventory.db", isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
+def foreign_lock(shop: Shop) -> AbstractContextManager[None]:
+    """Another program lets nobody else write to the database."""
+    return write_locked(shop.service.database.options.url)
 
 
 def problem(answer: httpx.Response, status: int) -> JSON:

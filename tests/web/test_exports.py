@@ -4,7 +4,6 @@ import asyncio
 import csv
 import io
 import json
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from inventory_api.web.exporting import (
     movements_export,
     reservations_export,
 )
-from tests.databases import Template
+from tests.databases import Template, run_aside
 from tests.web.served import Served, served
 from tests.web.shop import HOST, Shop, open_demo, problem, wrong_fields
 
@@ -401,15 +400,13 @@ async def test_a_client_that_hangs_up_leaves_nothing_behind(server: Served) -> N
 
 @pytest.mark.parametrize("row_format", ["ndjson", "csv"])
 async def test_an_export_that_fails_half_way_is_never_ended(
-    server: Served, tmp_path: Path, row_format: str
+    server: Served, row_format: str
 ) -> None:
     idle = server.in_use
 
     async with server.request("GET", f"/v1/export/items?format={row_format}") as dialogue:
         head = await dialogue.head()
-        connection = sqlite3.connect(tmp_path / "inventory.db")
-        connection.execute("ALTER TABLE item RENAME TO gone")
-        connection.close()
+        run_aside(server.service.database.options.url, "ALTER TABLE item RENAME TO gone")
         with pytest.raises(asyncio.IncompleteReadError):
             await dialogue.rest()
 

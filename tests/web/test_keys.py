@@ -138,7 +138,7 @@ async def test_a_key_that_was_revoked_behind_a_deadline_is_refused_all_the_same(
         shop.http.headers.update(bearer(admin))
         till = (await shop.http.post("/v1/api-keys", json={**ADMIN, "name": "till"})).json()
 
-        with foreign_lock(tmp_path):
+        with foreign_lock(shop):
             late = await shop.http.delete(f"/v1/api-keys/{till['id']}")
         await shop.adjust({"sku": "P001", "delta": -1})
 
@@ -151,7 +151,7 @@ async def test_a_first_key_that_was_made_behind_a_deadline_closes_the_service(
 ) -> None:
     settings = {"busy_timeout_s": 60, "change_deadline_s": 0.5}
     async with open_demo(demo, tmp_path, **settings) as shop:
-        with foreign_lock(tmp_path):
+        with foreign_lock(shop):
             late = await shop.http.post("/v1/api-keys", json=ADMIN)
         await shop.service.transact(nothing, actor="test")
 
