@@ -225,10 +225,15 @@ def _sheet(command: RecordCount | SettleCount, snapshot: Snapshot) -> CountSheet
 def _measured(
     line: CountLine, tally: Tally, sheet: CountSheet, snapshot: Snapshot
 ) -> CountLine | Rejection:
-    """The line with what was counted, against what was on hand at the version that was seen."""
+    """The line with what was counted, against what was on hand at the version that was seen.
+
+    What is on the count can always be taken back, whatever has become of its item.
+    """
+    version, expected = line.opened_version, line.opened_on_hand
+    if tally.counted is None and tally.sku in snapshot.counts.lines[sheet.id]:
+        return line._replace(level_version=version, expected=expected, counted=None)
     if (barred := snapshot.barred(tally.sku)) is not None:
         return Rejection(barred, {})
-    version, expected = line.opened_version, line.opened_on_hand
     if tally.level_version is not None:
         version = tally.level_version
         seen = _on_hand_at(version, (tally.sku, sheet.location), snapshot)

@@ -624,3 +624,22 @@ async def test_an_unknown_count_is_not_found(shop: Shop, verb: str) -> None:
 
     assert problem(await settle(shop, verb, count), 404)["code"] == "unknown_id"
     assert problem(await record(shop, count, found("P001", 1)), 404)["code"] == "unknown_id"
+
+
+async def test_a_line_whose_item_takes_no_count_any_more_is_taken_back(shop: Shop) -> None:
+    for sku in ("P006", "P007"):
+        await shop.http.post("/v1/items", json={"sku": sku, "name": "old"})
+    count = await counted(shop, found("P001", 49), found("P006", 0), found("P007", 0))
+    await shop.http.delete("/v1/items/P006")
+    kit = {"components": [{"sku": "P001", "quantity": 1}]}
+    assert (await shop.http.patch("/v1/items/P007", json=kit)).status_code == 200
+
+    again = problem(await record(shop, count, found("P006", 0), found("P007", 0)), 409)
+    back = await record(shop, count, found("P006", None), found("P007", None, 99))
+    new = problem(await record(shop, count, found("P999", None)), 409)
+
+    assert [one["error"]["code"] for one in again["lines"]] == ["item_archived", "is_kit"]
+    assert [one["counted"] for one in back.json()["lines"]] == [None, None]
+    assert new["lines"][0]["error"]["code"] == "unknown_sku"
+    posted = await settle(shop, "post", count)
+    assert (posted.status_code, posted.json()["uncounted"]) == (200, ["P006", "P007"])
