@@ -101,7 +101,11 @@ def _wanted(
 def _difference(
     old: dict[Name, Allocation], wanted: dict[Name, Allocation], draft: Draft
 ) -> tuple[Allocation, ...]:
-    """The allocations as they become, with a movement for each that holds more or less."""
+    """The allocations as they become, with a movement for each that holds more or less.
+
+    Each line's account starts anew: what is given back because less is asked for is no part of what
+    the line asked for, and is told by the ledger only. If nothing is asked for, all is released.
+    """
     allocations = []
     for name in sorted({*old, *wanted}):
         key = (name[3], name[1])
@@ -110,6 +114,10 @@ def _difference(
         if one is None:
             assert known is not None
             one = known._replace(held=0)
+            if wanted:
+                one = one._replace(requested=0, released=0, expired=0)
+            else:
+                one = one._replace(released=known.released + held)
         if one.held > held:
             draft.hold(key, one.held - held, one.expires_at)
         elif one.held < held:
@@ -117,9 +125,6 @@ def _difference(
         # Also where less is held than before: its life may have become shorter.
         if one.held and draft.due_by(key, one.expires_at):
             draft.snapshot.retimed.add(key)
-        if known is not None:
-            given_back = known.released + max(0, held - one.held)
-            one = one._replace(released=given_back, expired=known.expired)
         allocations.append(one)
     return tuple(allocations)
 
