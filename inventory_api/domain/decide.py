@@ -39,6 +39,7 @@ class Snapshot:
         line_ids: identities of lines that the ledger knows.
         holds: the reservations that the batch names, and those that it changed, by id.
         open_names: ids of the active or confirmed ones among them, by reference.
+        last_names: ids of those among them that were made last, by reference.
         places: active locations.
         retimed: levels whose `next_expiry_at` has to be written although they may not move.
         undecidable: levels with more due holds than were expired; who names one has to wait.
@@ -54,6 +55,7 @@ class Snapshot:
     line_ids: set[str] = field(default_factory=set)
     holds: dict[str, Hold] = field(default_factory=dict)
     open_names: dict[str, str] = field(default_factory=dict)
+    last_names: dict[str, str] = field(default_factory=dict)
     places: dict[LocationCode, Place] = field(default_factory=dict)
     changed_holds: dict[str, Hold] = field(default_factory=dict)
     undecidable: set[Key] = field(default_factory=set)
@@ -73,6 +75,11 @@ class Snapshot:
         name = None if reference is None else self.open_names.get(reference)
         return None if name is None else self.holds[name]
 
+    def last_hold(self, reference: str | None) -> Hold | None:
+        """The hold that was made last for a reference, among those that are known."""
+        name = None if reference is None else self.last_names.get(reference)
+        return None if name is None else self.holds[name]
+
     def recipes(self, skus: Iterable[SKU], hold: Hold | None) -> dict[SKU, Recipe]:
         """What one of each item is made of; to a hold that has had a kit, always as it was then."""
         if not self.kits:
@@ -86,6 +93,7 @@ class Snapshot:
         self.holds[row.id] = hold
         if row.reference is None:
             return
+        self.last_names[row.reference] = max(row.id, self.last_names.get(row.reference, ""))
         if row.status in ("active", "confirmed"):
             self.open_names[row.reference] = row.id
         elif self.open_names.get(row.reference) == row.id:

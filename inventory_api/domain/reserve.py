@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from inventory_api.domain.decide import Decision, Refused, Snapshot
-from inventory_api.domain.draft import Draft, Stamp, not_active, refused, shortage
+from inventory_api.domain.draft import Draft, Stamp, refused, shortage
 from inventory_api.domain.rejections import Code, Rejection
 from inventory_api.domain.reservation import (
     Allocation,
@@ -27,9 +27,12 @@ def reserve(command: Reserve, snapshot: Snapshot, stamp: Stamp) -> Decision:
     """Hold what is asked for, all lines or none, unless a part is enough.
 
     A declared reservation gives back what it holds first, on the running balance, so that it
-    never stands in its own way; the ledger gets the difference.
+    never stands in its own way; the ledger gets the difference. Nothing declared where nothing is
+    held changes nothing.
     """
     before = snapshot.open_hold(command.reference)
+    if before is None and not command.lines:
+        return _nothing_more(command, snapshot)
     if (refusal := _no_new_hold(command, before)) is not None:
         return refusal
     expires_at = Instant(stamp.now + command.ttl_us)
@@ -59,13 +62,25 @@ def reserve(command: Reserve, snapshot: Snapshot, stamp: Stamp) -> Decision:
 def _no_new_hold(command: Reserve, before: Hold | None) -> Decision | None:
     """Why a hold can't be made or declared under a reference, if it can't."""
     if before is None:
-        return None if command.lines else refused(Code.UNKNOWN_ID, {})
+        return None
     if not before.is_seen_by(command.visible):
         return refused(Code.ALREADY_EXISTS, {})
     if not command.declared:
         return refused(Code.ALREADY_EXISTS, {"id": before.reservation.id})
-    is_promised = any(one.committed or one.fulfilled for one in before.allocations)
-    return not_active(before) if is_promised else None
+    # It may be active still; then what is paid of it is why.
+    for state, status in (("committed", "confirmed"), ("fulfilled", "fulfilled")):
+        if any(getattr(one, state) for one in before.allocations):
+            facts = {"id": before.reservation.id, "state": status}
+            return refused(Code.RESERVATION_NOT_ACTIVE, facts)
+    return None
+
+
+def _nothing_more(command: Reserve, snapshot: Snapshot) -> Decision:
+    """The last reservation of the reference as it is: it holds nothing already."""
+    last = snapshot.last_hold(command.reference)
+    if last is None or not last.is_seen_by(command.visible):
+        return refused(Code.UNKNOWN_ID, {})
+    return Decision((), (), hold=last, facts={"created": False, "backordered": []})
 
 
 def _too_many_components(command: Reserve, recipes: Recipes) -> Decision | None:

@@ -54,6 +54,15 @@ _OPEN = prepare(
         isouter=True,
     )
 )
+# The last one of each, by one seek.
+_LAST = prepare(
+    select(
+        select(func.max(RESERVATION.c.id))
+        .where(RESERVATION.c.reference == LISTED.c.value)
+        .correlate(LISTED)
+        .scalar_subquery()
+    ).select_from(LISTED)
+)
 _ALLOCATIONS = prepare(
     select(*ALLOCATION_COLUMNS)
     .where(ALLOCATION.c.reservation_id.in_(VALUES))
@@ -159,6 +168,24 @@ async def open_ids(session: AsyncSession, references: Collection[str]) -> set[st
     return {row[0] for row in rows if row[0] is not None}
 
 
+async def last_ids(session: AsyncSession, references: Collection[str]) -> set[str]:
+    """The reservations that were made last under the references."""
+    if not references:
+        return set()
+    rows = await fetch(session, _LAST, listed(references))
+    return {row[0] for row in rows if row[0] is not None}
+
+
+async def current_hold(session: AsyncSession, reference: str) -> Hold | None:
+    """The open reservation of a reference, else the last one that was made under it.
+
+    An older one may be open: one that was paid late, when the newer one had been released.
+    """
+    ids = await open_ids(session, {reference}) or await last_ids(session, {reference})
+    holds = await holds_of(session, ids)
+    return next(iter(holds.values()), None)
+
+
 async def due_ids(
     session: AsyncSession, keys: Collection[Key], now: Instant, *, limit: int
 ) -> set[str]:
@@ -256,14 +283,6 @@ async def hold_page(
         ids = ids[:-1] or ids
     holds = await holds_of(session, ids)
     return [holds[one] for one in ids], ids[-1] if is_full else None
-
-
-async def last_id(session: AsyncSession, reference: str) -> str | None:
-    """The last reservation that was made under a reference."""
-    found: str | None = await session.scalar(
-        select(func.max(RESERVATION.c.id)).where(RESERVATION.c.reference == reference)
-    )
-    return found
 
 
 class Promise(NamedTuple):

@@ -37,6 +37,7 @@ from inventory_api.store.counts import counts_named, measure
 from inventory_api.store.holds import (
     due_ids,
     holds_of,
+    last_ids,
     next_expiries,
     open_ids,
     reservations_of,
@@ -248,6 +249,8 @@ async def _named_holds(session: AsyncSession, promises: Sequence[Asked]) -> list
         if row.reference and row.status in ("active", "expired")
     }
     ids |= await open_ids(session, references)
+    emptied = {one.reference for one in promises if isinstance(one, Reserve) and not one.lines}
+    ids |= await last_ids(session, {reference for reference in emptied if reference})
     return list((await holds_of(session, ids, Lock.WAIT)).values())
 
 

@@ -179,7 +179,8 @@ class Warehouse:
         known = self.open_cart(reference)
         if known is None:
             if not wanted:
-                return "unknown_id", name
+                made = [one for one, cart in self.carts.items() if cart.reference == reference]
+                return ("done", made[-1]) if made else ("unknown_id", name)
             return self.reserve(name, reference, wanted, ends_at, partial=False), name
         cart = self.carts[known]
         if cart.total("committed") or cart.total("fulfilled"):

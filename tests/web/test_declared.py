@@ -1,11 +1,12 @@
 """What a reference holds, declared again and again: its account says what it has now."""
 
+import asyncio
 from typing import Any
 
 import httpx
 
 from tests.web.kits import balances, line, make_kit, put, settle, states
-from tests.web.shop import JSON, Shop
+from tests.web.shop import JSON, Shop, problem
 
 CART = "/v1/reservations/by-reference/cart:1"
 
@@ -120,3 +121,79 @@ async def test_an_empty_declaration_releases_like_the_verb(shop: Shop) -> None:
 
     assert empty["status"] == "released"
     assert [states(one) for one in empty["lines"]] == [[0, 0, 0, 3, 0]]
+
+
+async def test_a_reference_shows_the_hold_that_is_open(shop: Shop) -> None:
+    late = await declared(shop, line("P001", 2), ttl_s=10)
+    shop.clock.move(10)
+    newer = await declared(shop, line("P001", 1))
+    await settle(shop, "release", newer)
+    assert (await shop.get(CART))["id"] == newer["id"]
+
+    await settle(shop, "confirm", late)
+
+    found = await shop.get(CART)
+    assert (found["id"], found["status"]) == (late["id"], "confirmed")
+    await settle(shop, "fulfill", late)
+    assert (await shop.get(CART))["id"] == newer["id"]
+
+
+async def test_a_cart_that_is_partly_paid_says_why_it_is_no_longer_declared(shop: Shop) -> None:
+    cart = await declared(shop, line("P001", 5))
+    for verb, state in (("confirm", "confirmed"), ("fulfill", "fulfilled")):
+        partly = await settle(shop, verb, cart, {"sku": "P001", "quantity": 1})
+        assert partly.json()["status"] == "active"
+
+        told = problem(await declare(shop, line("P001", 1)), 409)
+
+        assert (told["code"], told["state"]) == ("reservation_not_active", state)
+
+
+async def test_nothing_is_declared_as_often_as_one_likes(shop: Shop) -> None:
+    unused = problem(await declare(shop), 404)
+    cart = await declared(shop, line("P001", 5))
+    first = await declared(shop)
+    head = await shop.head()
+
+    again = await declare(shop)
+
+    assert unused["code"] == "unknown_id"
+    assert (again.status_code, again.json()) == (200, first)
+    assert (again.json()["id"], again.headers["etag"]) == (cart["id"], '"2"')
+    assert (await shop.head(), await shop.get(CART)) == (head, without_facts(first))
+
+
+async def test_nothing_is_declared_of_a_cart_whose_time_is_over(shop: Shop) -> None:
+    await declared(shop, line("P001", 5), ttl_s=10)
+    await declared(shop)
+    newest = await declared(shop, line("P001", 2), ttl_s=10)
+    shop.clock.move(10)
+
+    for _ in range(2):
+        told = await declared(shop)
+
+        assert (told["id"], told["status"]) == (newest["id"], "expired")
+        assert [states(one) for one in told["lines"]] == [[0, 0, 0, 0, 2]]
+
+
+async def test_nothing_is_declared_by_many_at_once(shop: Shop) -> None:
+    cart = await declared(shop, line("P001", 5))
+
+    answers = await asyncio.gather(*(declare(shop) for _ in range(8)))
+
+    assert {(one.status_code, one.json()["id"]) for one in answers} == {(200, cart["id"])}
+    assert {(one.json()["status"], one.json()["version"]) for one in answers} == {("released", 2)}
+
+
+async def test_a_limited_key_declares_nothing_of_what_it_may_not_see(shop: Shop) -> None:
+    await declared(shop, line("P001", 5))
+    await declared(shop)
+    header = await shop.make_key(scopes=["write"], locations=["store-1"])
+
+    told = await shop.http.put(CART, json={"lines": []}, headers=header)
+
+    assert problem(told, 404)["code"] == "unknown_id"
+
+
+def without_facts(shown: JSON) -> JSON:
+    return {name: told for name, told in shown.items() if name not in ("created", "backordered")}
