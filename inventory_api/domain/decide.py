@@ -45,7 +45,7 @@ class Snapshot:
         undecidable: levels with more due holds than were expired; who names one has to wait.
         counts: the counts that the batch names.
         shipments: those that the batch names, and those that it changed, by id.
-        transits: active locations that goods under way may wait in, among those that are named.
+        transits: active locations that goods under way may wait in, among those that matter.
     """
 
     levels: dict[Key, Level] = field(default_factory=dict)

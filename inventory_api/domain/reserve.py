@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from inventory_api.domain.decide import Decision, Refused, Snapshot
-from inventory_api.domain.draft import Draft, Stamp, refused, shortage
+from inventory_api.domain.draft import Draft, Stamp, bar, refused, shortage
 from inventory_api.domain.rejections import Code, Rejection
 from inventory_api.domain.reservation import (
     Allocation,
@@ -161,7 +161,7 @@ def _take_lines(
     most_available = command.sourcing is Sourcing.MOST_AVAILABLE
     for index, line in enumerate(command.lines):
         recipe = recipes[line.sku]
-        if (barred := _bar(line, recipe, snapshot)) is not None:
+        if (barred := bar(line, recipe, snapshot)) is not None:
             wrong.append(Refused(line, Rejection(barred, {}), index))
             continue
         takes, missing = take(
@@ -196,16 +196,6 @@ def _places_of(before: Hold | None) -> dict[SKU, set[LocationCode]]:
         if one.held:
             places.setdefault(one.name, set()).add(one.location)
     return places
-
-
-def _bar(line: ReserveLine, recipe: Recipe, snapshot: Snapshot) -> Code | None:
-    """Why a line can't be had whatever is there: the item, its components, the location."""
-    if not snapshot.barred_items and not snapshot.barred_locations:
-        return None
-    for sku in (line.sku, *(sku for sku, _ in recipe)):
-        if (code := snapshot.barred_items.get(sku)) is not None:
-            return code
-    return None if line.location is None else snapshot.barred_locations.get(line.location)
 
 
 def _without(draft: Draft, before: Hold | None) -> Draft:

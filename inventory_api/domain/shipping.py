@@ -271,11 +271,14 @@ def _withdraw(one: Withdrawal, rest: OpenRest, draft: _Draft) -> Rejection | Non
 
 
 def _carry(line: ShipmentLine, end: LocationCode, units: int, draft: _Draft) -> Rejection | None:
-    """Units out of the transit location, to the target or back; they are expected no more."""
+    """Units out of the transit location, to the target or back; they are expected no more.
+
+    They leave it as a request does: what is promised there stays.
+    """
     transit = draft.shipment.transit
     assert transit is not None
     refusal = _bar(line.sku, (end, transit), draft.snapshot)
-    refusal = refusal or guard(draft.look((line.sku, transit)), -units, is_fact=True)
+    refusal = refusal or guard(draft.look((line.sku, transit)), -units, is_fact=False)
     if refusal := refusal or guard(draft.look((line.sku, end)), units, is_fact=True):
         return refusal
     has_arrived = end == line.location

@@ -15,7 +15,7 @@ from inventory_api.domain.commands import Command, TransferLine
 from inventory_api.domain.decide import Snapshot
 from inventory_api.domain.judge import Asked
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.reservation import Expire, Hold, Reserve, Settle
+from inventory_api.domain.reservation import Allocation, Expire, Hold, Reserve, Settle, hold_at
 from inventory_api.domain.shipment import Announce, Consignment, Shipping
 from inventory_api.domain.sourcing import Place
 from inventory_api.domain.types import SKU, Instant, Key, Level, LocationCode, Recipe
@@ -91,7 +91,7 @@ _LEVELS_OF_ITEMS = prepare(
     select(*LEVEL_COLUMNS).where(LEVEL.c.sku.in_(VALUES)).order_by(LEVEL.c.sku, LEVEL.c.location)
 )
 _PLACES = prepare(
-    select(LOCATION.c.code, LOCATION.c.sellable, LOCATION.c.priority).where(
+    select(LOCATION.c.code, LOCATION.c.sellable, LOCATION.c.priority, LOCATION.c.kind).where(
         LOCATION.c.status == literal_column("'active'")
     )
 )
@@ -122,7 +122,7 @@ async def take_snapshot(
     line_ids = {line_id for line in lines if (line_id := line.line_id) is not None}
     promises = [command for command in commands if not isinstance(command, Command)]
     if promises:
-        snapshot = await _about_promises(session, keys, promises, recent)
+        snapshot = await _about_promises(session, keys, promises, now, recent)
     else:
         snapshot = await snapshot_of(session, keys, recent=recent)
     if line_ids:
@@ -141,6 +141,7 @@ async def _about_promises(
     session: AsyncSession,
     keys: AbstractSet[Key],
     promises: Sequence[Asked],
+    now: Instant,
     recent: Mapping[Key, Level],
 ) -> Snapshot:
     """What commands about counts, shipments and reservations name, besides the keys of others."""
@@ -149,12 +150,13 @@ async def _about_promises(
     named = [one.id for one in shipping if not isinstance(one, Announce)]
     shipments = await consignments_of(session, named, Lock.WAIT)
     holds = await _named_holds(session, promises)
+    again = _taken_again(promises, holds, now)
     wanted = [command for command in promises if isinstance(command, Reserve)]
     kits = await kits_of(session, {line.sku for one in wanted for line in one.lines})
     snapshot = await snapshot_of(
         session,
         keys | _named_keys(promises) | _keys_of(holds, shipments.values()) | counts.named,
-        _sourced(wanted, kits, holds),
+        _sourced(wanted, kits, holds) | {one.name for one in again if one.kit},
         locations=counts.skus_at,
         recent=recent,
     )
@@ -165,11 +167,13 @@ async def _about_promises(
     snapshot.counts = counts
     snapshot.shipments.update(shipments)
     through = {one.transit for one in shipping if isinstance(one, Announce) and one.transit}
+    through |= {one.location for one in again}
     snapshot.transits.update(await transits_among(session, through))
     if wanted:
-        snapshot.places.update(
-            (row[0], Place(bool(row[1]), row[2])) for row in await fetch(session, _PLACES, {})
-        )
+        for code, sellable, priority, kind in await fetch(session, _PLACES, {}):
+            snapshot.places[code] = Place(bool(sellable), priority)
+            if kind == "transit" and not sellable:
+                snapshot.transits.add(code)
     return snapshot
 
 
@@ -236,6 +240,20 @@ def _sourced(
     if wanted:
         sourced |= {one.sku for hold in holds for one in hold.allocations if one.kit}
     return sourced
+
+
+def _taken_again(
+    promises: Iterable[Asked], holds: Iterable[Hold], now: Instant
+) -> list[Allocation]:
+    """What is paid late: whether it may be had is asked again, of the kits and locations too."""
+    paid = {one.id for one in promises if isinstance(one, Settle) and one.kind == "confirm"}
+    return [
+        one
+        for hold in holds
+        if hold.reservation.id in paid
+        for one in hold_at(hold, now).allocations
+        if one.expired
+    ]
 
 
 async def _named_holds(session: AsyncSession, promises: Sequence[Asked]) -> list[Hold]:
