@@ -1,7 +1,8 @@
 """What becomes of a command, given the stock as it is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from inventory_api.domain.commands import (
@@ -126,14 +127,17 @@ class Duplicate(NamedTuple):
 class Refused(NamedTuple):
     """A line that changes nothing, and why.
 
-    `place` is its index in the command if the results are not one for each line. `recipe` is what
-    one of it is made of, if it is a kit.
+    `place` is its index in the command if the results are not one for each line. Of a kit `recipe`
+    is what one of it is made of, and `lacks` the components that limit it, at each location that
+    would serve it. `own` is the reservation of the caller that it is about, whose end helps nobody.
     """
 
     line: AnyLine
     rejection: Rejection
     place: int | None = None
     recipe: Recipe = ()
+    lacks: Mapping[LocationCode, Sequence[SKU]] = MappingProxyType({})
+    own: str | None = None
 
 
 Result = Applied | Duplicate | Refused

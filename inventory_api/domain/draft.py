@@ -1,6 +1,6 @@
 """What the decisions about reservations share: the running balance, and how they say no."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ from inventory_api.domain.rejections import Code, Rejection
 from inventory_api.domain.reservation import Hold, ReserveLine, Shown, status_after
 from inventory_api.domain.sourcing import Look, promisable, promisable_of
 from inventory_api.domain.stock import Change, move
-from inventory_api.domain.types import UNITS_MAX, Instant, Key, Level, LocationCode, Recipe
+from inventory_api.domain.types import SKU, UNITS_MAX, Instant, Key, Level, LocationCode, Recipe
 
 
 class Stamp(NamedTuple):
@@ -110,38 +110,38 @@ def shortage(
     }
     if recipe == ((line.sku, 1),):
         return Refused(line, Rejection(Code.INSUFFICIENT_STOCK, facts))
-    facts["components"] = _short_components(line, recipe, codes, look, units)
-    return Refused(line, Rejection(Code.INSUFFICIENT_STOCK, facts), recipe=recipe)
+    here = {code: [units(look((sku, code))) for sku, _ in recipe] for code in codes}
+    facts["components"] = _short_components(line, recipe, here)
+    lacks = {code: _limiting(recipe, has) for code, has in here.items()}
+    return Refused(line, Rejection(Code.INSUFFICIENT_STOCK, facts), recipe=recipe, lacks=lacks)
 
 
 def _short_components(
-    line: ReserveLine,
-    recipe: Recipe,
-    codes: Sequence[LocationCode],
-    look: Look,
-    units: Callable[[Level], int],
+    line: ReserveLine, recipe: Recipe, here: Mapping[LocationCode, Sequence[int]]
 ) -> list[Shown]:
     """The components that limit a kit at any location which can't fill the line.
 
-    A location that has nothing of the kit at all says nothing, unless no other one has.
+    `here` has the units of each component. A location that has nothing of the kit at all says
+    nothing, unless no other one has.
     """
-    short = set()
-    available = dict.fromkeys((sku for sku, _ in recipe), 0)
-    for code in codes:
-        here = {sku: units(look((sku, code))) for sku, _ in recipe}
-        if not any(here.values()):
-            continue
-        kits = {sku: here[sku] // per_kit for sku, per_kit in recipe}
-        fewest = min(kits.values())
-        if fewest < line.quantity:
-            short |= {sku for sku, count in kits.items() if count == fewest}
-        for sku, count in here.items():
-            available[sku] += count
+    short: set[SKU] = set()
+    for has in here.values():
+        kits = [count // per_kit for count, (_, per_kit) in zip(has, recipe, strict=True)]
+        if any(has) and min(kits) < line.quantity:
+            short.update(_limiting(recipe, has))
+    available = map(sum, zip(*here.values(), strict=True)) if here else [0] * len(recipe)
     return [
-        {"sku": sku, "quantity": per_kit, "available": available[sku]}
-        for sku, per_kit in recipe
+        {"sku": sku, "quantity": per_kit, "available": count}
+        for (sku, per_kit), count in zip(recipe, available, strict=True)
         if sku in short or not short
     ]
+
+
+def _limiting(recipe: Recipe, has: Sequence[int]) -> list[SKU]:
+    """The components that allow the fewest kits, of so many units of each."""
+    kits = [count // per_kit for count, (_, per_kit) in zip(has, recipe, strict=True)]
+    fewest = min(kits)
+    return [sku for count, (sku, _) in zip(kits, recipe, strict=True) if count == fewest]
 
 
 def refused(code: Code, facts: dict[str, Any]) -> Decision:  # Any: JSON values

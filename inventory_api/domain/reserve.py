@@ -47,7 +47,8 @@ def reserve(command: Reserve, snapshot: Snapshot, stamp: Stamp) -> Decision:
     draft = Draft(snapshot, row.id, command.reason)
     taken, wrong = _take_lines(command, recipes, _without(draft, before), _places_of(before))
     if wrong:
-        return Decision(wrong, (), refused=True)
+        own = None if before is None else row.id
+        return Decision([one._replace(own=own) for one in wrong], (), refused=True)
     old = {} if before is None else {_name(one): one for one in before.allocations}
     allocations = _difference(old, _wanted(command.lines, taken, row, recipes, snapshot), draft)
     backordered = [

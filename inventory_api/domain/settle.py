@@ -62,7 +62,7 @@ def _settle_parts(
     allocations, wrong = list[Allocation](), []
     for bundle, quantity in zip(moving, parts, strict=True):
         if command.kind == "fulfill" and (missing := _off_the_shelf(bundle, quantity, draft)):
-            wrong.append(missing)
+            wrong.append(missing._replace(own=hold.reservation.id))
             continue
         allocations += [
             _settled(command.kind, one, quantity * one.per_kit, draft) for one in bundle

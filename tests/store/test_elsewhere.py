@@ -7,11 +7,11 @@ import orjson
 import pytest
 
 from inventory_api.domain.outcome import Outcome
+from inventory_api.domain.prospects import ELSEWHERE_MAX
 from inventory_api.domain.types import Instant
 from inventory_api.service import RefusedError, Service
 from inventory_api.store.catalog import create_location
 from inventory_api.store.database import Session
-from inventory_api.store.elsewhere import ELSEWHERE_MAX
 from tests.stock_factory import (
     adjust,
     command,

@@ -208,6 +208,43 @@ async def test_a_refused_kit_tells_what_is_short_where_it_is_and_when_there_may_
     assert error["next_available_at"] == "2023-11-14T22:14:20.000000Z", "the mouse, not the laptop"
 
 
+async def test_a_kit_may_be_had_when_the_last_of_what_it_lacks_has_come(kits: Shop) -> None:
+    await put(kits, "P001", 0)
+    await put(kits, "P002", 0)
+    await put(kits, "P002", 3, "store-1")
+    for sku, location, date in [
+        ("P001", "main", "2027-01-01T00:00:00Z"),
+        ("P002", "main", "2027-06-01T00:00:00Z"),
+        ("P001", "store-1", "2027-07-01T00:00:00Z"),
+    ]:
+        goods = [{"sku": sku, "location": location, "quantity": 9}]
+        body = {"expected_at": date, "lines": goods}
+        assert (await kits.http.post("/v1/inbounds", json=body)).status_code == 201
+
+    told = [
+        problem(await hold(kits, line("DESK", 1, location)), 409)["lines"][0]["error"]
+        for location in ("main", "store-1", None)
+    ]
+
+    assert [one["next_available_at"] for one in told] == [
+        "2027-06-01T00:00:00.000000Z",
+        "2027-07-01T00:00:00.000000Z",
+        "2027-06-01T00:00:00.000000Z",
+    ]
+
+
+async def test_a_kit_that_lacks_something_nobody_expects_has_no_date(kits: Shop) -> None:
+    await put(kits, "P001", 0)
+    await put(kits, "P002", 0)
+    goods = [{"sku": "P001", "location": "main", "quantity": 9}]
+    body = {"expected_at": "2027-01-01T00:00:00Z", "lines": goods}
+    assert (await kits.http.post("/v1/inbounds", json=body)).status_code == 201
+
+    told = problem(await hold(kits, line("DESK")), 409)["lines"][0]["error"]
+
+    assert told["next_available_at"] is None
+
+
 async def test_a_kit_is_split_over_locations_only_as_whole_kits(kits: Shop) -> None:
     await put(kits, "P001", 3)
     await put(kits, "P002", 5)
@@ -396,9 +433,7 @@ async def test_a_limited_key_sees_and_takes_kits_of_its_own_locations_only(kits:
     assert problem(await kits.http.get("/v1/stock/DESK/main"), 403)["code"] == "forbidden"
 
     refused = problem(await hold(kits, line("DESK", 2)), 409)["lines"][0]["error"]
-    assert (refused["available"], refused["elsewhere"]) == (1, [
-        {"location": "store-1", "available": 1}
-    ])  # fmt: skip
+    assert (refused["available"], refused["elsewhere"]) == (1, [])
     own = await held(kits, line("DESK"))
     assert own["lines"][0]["allocations"][0]["location"] == "store-1"
     assert problem(await settle(kits, "release", elsewhere), 404)["code"] == "unknown_id"

@@ -98,6 +98,37 @@ async def test_a_refusal_tells_all_short_lines_and_when_there_may_be_more(shop: 
     assert (told[2]["requested"], told[2]["available"], told[2]["shortage"]) == (150, 149, 1)
 
 
+async def test_the_end_of_the_own_hold_is_no_date_for_who_declares_it_anew(shop: Shop) -> None:
+    path = "/v1/reservations/by-reference/own"
+    await shop.http.put(path, json={"ttl_s": 30, "lines": [line("P001", 50), line("P003", 1)]})
+    await reserve(shop, line("P003", 1), ttl_s=60)
+
+    body = {"lines": [line("P001", 51), line("P003", 150)]}
+    told = problem(await shop.http.put(path, json=body), 409)["lines"]
+    foreign = problem(await shop.http.post("/v1/reservations", json=body), 409)["lines"]
+
+    assert [one["error"]["next_available_at"] for one in told] == [
+        None,
+        "2023-11-14T22:14:20.000000Z",
+    ]
+    assert [one["error"]["next_available_at"] for one in foreign] == [
+        "2023-11-14T22:13:50.000000Z",
+        "2023-11-14T22:13:50.000000Z",
+    ]
+
+
+async def test_a_line_without_a_location_has_tried_all_that_sell(shop: Shop) -> None:
+    await shop.adjust({"sku": "P001", "location": "store-1", "delta": 3})
+
+    body = {"lines": [line("P001", 100), line("P001", 4, location="store-1")]}
+    told = problem(await shop.http.post("/v1/reservations", json=body), 409)["lines"]
+
+    assert [(one["error"]["available"], one["error"]["elsewhere"]) for one in told] == [
+        (53, []),
+        (3, [{"location": "main", "available": 50}]),
+    ]
+
+
 @pytest.mark.parametrize(
     ("sourcing", "taken"),
     [("priority", ["main"]), ("most_available", ["store-1"]), ("fewest_locations", ["main"])],
