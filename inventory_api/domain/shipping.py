@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from inventory_api.domain.decide import Decision, Refused, Snapshot
 from inventory_api.domain.draft import Stamp
@@ -28,6 +28,13 @@ from inventory_api.domain.types import SKU, UNITS_MAX, Key, Level, LocationCode
 _Step = tuple[Key, str, str]
 """Which level a movement is of, its type, and its reason."""
 _Some = TypeVar("_Some", Arrival, Withdrawal)
+
+
+class _Wrong(NamedTuple):
+    """Why a line is refused, and the location where that is; None: it is at none in particular."""
+
+    rejection: Rejection
+    location: LocationCode | None = None
 
 
 @dataclass(slots=True)
@@ -125,9 +132,9 @@ def _announce(command: Announce, snapshot: Snapshot, stamp: Stamp) -> Decision:
     )
     draft, refused = _Draft(snapshot, shipment, []), []
     for index, line in enumerate(command.lines):
-        if (rejection := _expect(line, command, draft)) is not None:
-            told = line if command.source is None else line._replace(location=command.source)
-            refused.append(Refused(told, rejection, index))
+        if (wrong := _expect(line, command, draft)) is not None:
+            at = wrong.location or command.source or line.location
+            refused.append(Refused(line._replace(location=at), wrong.rejection, index))
         draft.lines.append(
             ShipmentLine(
                 shipment_id=shipment.id,
@@ -142,7 +149,7 @@ def _announce(command: Announce, snapshot: Snapshot, stamp: Stamp) -> Decision:
     return Decision(refused, (), refused=True) if refused else draft.done()
 
 
-def _expect(line: ExpectLine, command: Announce, draft: _Draft) -> Rejection | None:
+def _expect(line: ExpectLine, command: Announce, draft: _Draft) -> _Wrong | None:
     """Expect a line on the running balance, and take a transfer's goods away; or why not."""
     places = (line.location, command.source, command.transit)
     if (barred := _bar(line.sku, places, draft.snapshot)) is not None:
@@ -151,13 +158,12 @@ def _expect(line: ExpectLine, command: Announce, draft: _Draft) -> Rejection | N
     incoming = draft.look(target).incoming
     if incoming + quantity > UNITS_MAX:
         facts = {"incoming": incoming, "maximum": UNITS_MAX}
-        return Rejection(Code.QUANTITY_OUT_OF_RANGE, facts)
+        return _Wrong(Rejection(Code.QUANTITY_OUT_OF_RANGE, facts), line.location)
     if command.source is not None and command.transit is not None:
         source, transit = (sku, command.source), (sku, command.transit)
-        refusal = guard(draft.look(source), -quantity, is_fact=False)
-        refusal = refusal or guard(draft.look(transit), quantity, is_fact=False)
-        if refusal is not None:
-            return refusal
+        wrong = _guard(source, -quantity, draft, is_fact=False)
+        if wrong := wrong or _guard(transit, quantity, draft, is_fact=False):
+            return wrong
         draft.book(source, "transfer_out", command.reason, -quantity)
         draft.book(transit, "transfer_in", command.reason, quantity)
     draft.book(target, "expect", command.reason, incoming=quantity)
@@ -187,7 +193,7 @@ def _cancel(command: Cancel, found: Consignment, snapshot: Snapshot) -> Decision
 
 def _judge_parts(
     parts: Sequence[tuple[int, _Some]],
-    judge: Callable[[_Some, OpenRest, _Draft], Rejection | None],
+    judge: Callable[[_Some, OpenRest, _Draft], _Wrong | None],
     found: Consignment,
     snapshot: Snapshot,
 ) -> Decision:
@@ -197,16 +203,14 @@ def _judge_parts(
     draft, rest = _Draft(snapshot, found.shipment, list(found.lines)), OpenRest(found.lines)
     refused = []
     for index, part in parts:
-        rejection = _bar(part.sku, (), snapshot) or judge(part, rest, draft)
-        if rejection is None:
-            continue
-        is_short = rejection.code is Code.INSUFFICIENT_STOCK
-        told = part._replace(location=found.shipment.transit) if is_short else part
-        refused.append(Refused(told, rejection, index))
+        wrong = _bar(part.sku, (), snapshot) or judge(part, rest, draft)
+        if wrong is not None:
+            told = part._replace(location=wrong.location or part.location)
+            refused.append(Refused(told, wrong.rejection, index))
     return Decision(refused, (), refused=True) if refused else draft.done()
 
 
-def _land(arrival: Arrival, rest: OpenRest, draft: _Draft) -> Rejection | None:
+def _land(arrival: Arrival, rest: OpenRest, draft: _Draft) -> _Wrong | None:
     """What has come from outside: what is open, and what is more stands with the last line."""
     part = (arrival.sku, arrival.location)
     last = rest.last(part)
@@ -214,27 +218,27 @@ def _land(arrival: Arrival, rest: OpenRest, draft: _Draft) -> Rejection | None:
         return _not_open(arrival.quantity, 0)
     surplus = arrival.quantity - rest.units(part)
     for index, units in rest.take(part, arrival.quantity):
-        if (refusal := _put(index, units, units, draft)) is not None:
-            return refusal
+        if (wrong := _put(index, units, units, draft)) is not None:
+            return wrong
     return _put(last, surplus, 0, draft) if surplus > 0 else None
 
 
-def _put(index: int, units: int, expected: int, draft: _Draft) -> Rejection | None:
+def _put(index: int, units: int, expected: int, draft: _Draft) -> _Wrong | None:
     """Units of an inbound's line on the shelf: all of them expected, or none."""
     line = draft.lines[index]
     key = (line.sku, line.location)
-    refusal = _bar(line.sku, (line.location,), draft.snapshot)
-    if refusal := refusal or guard(draft.look(key), units, is_fact=True):
-        return refusal
+    wrong = _bar(line.sku, (line.location,), draft.snapshot)
+    if wrong := wrong or _guard(key, units, draft):
+        return wrong
     if line.received + units > UNITS_MAX:
         facts = {"received": line.received, "maximum": UNITS_MAX}
-        return Rejection(Code.QUANTITY_OUT_OF_RANGE, facts)
+        return _Wrong(Rejection(Code.QUANTITY_OUT_OF_RANGE, facts), line.location)
     draft.book(key, "receive", "received", units, -expected)
     draft.close(index, "received", units, is_open=expected > 0)
     return None
 
 
-def _unload(arrival: Arrival, rest: OpenRest, draft: _Draft) -> Rejection | None:
+def _unload(arrival: Arrival, rest: OpenRest, draft: _Draft) -> _Wrong | None:
     """What has come out of the transit location, and what got lost in it."""
     part = (arrival.sku, arrival.location)
     requested = arrival.quantity + arrival.missing
@@ -242,18 +246,18 @@ def _unload(arrival: Arrival, rest: OpenRest, draft: _Draft) -> Rejection | None
         return _not_open(requested, rest.units(part))
     for index, units in rest.take(part, arrival.quantity):
         line = draft.lines[index]
-        if (refusal := _carry(line, line.location, units, draft)) is not None:
-            return refusal
+        if (wrong := _carry(line, line.location, units, draft)) is not None:
+            return wrong
         draft.close(index, "received", units)
     for index, units in rest.take(part, arrival.missing):
         assert arrival.reason is not None, "the edge asks for it"
-        if (refusal := _lose(draft.lines[index], arrival.reason, units, draft)) is not None:
-            return refusal
+        if (wrong := _lose(draft.lines[index], arrival.reason, units, draft)) is not None:
+            return wrong
         draft.close(index, "missing", units)
     return None
 
 
-def _withdraw(one: Withdrawal, rest: OpenRest, draft: _Draft) -> Rejection | None:
+def _withdraw(one: Withdrawal, rest: OpenRest, draft: _Draft) -> _Wrong | None:
     """What will not come: a transfer's goods go back."""
     part = (one.sku, one.location)
     wanted = rest.units(part) if one.quantity is None else one.quantity
@@ -264,23 +268,23 @@ def _withdraw(one: Withdrawal, rest: OpenRest, draft: _Draft) -> Rejection | Non
         line = draft.lines[index]
         if source is None:
             draft.book((line.sku, line.location), "expect", "correction", incoming=-units)
-        elif (refusal := _carry(line, source, units, draft)) is not None:
-            return refusal
+        elif (wrong := _carry(line, source, units, draft)) is not None:
+            return wrong
         draft.close(index, "cancelled", units)
     return None
 
 
-def _carry(line: ShipmentLine, end: LocationCode, units: int, draft: _Draft) -> Rejection | None:
+def _carry(line: ShipmentLine, end: LocationCode, units: int, draft: _Draft) -> _Wrong | None:
     """Units out of the transit location, to the target or back; they are expected no more.
 
     They leave it as a request does: what is promised there stays.
     """
     transit = draft.shipment.transit
     assert transit is not None
-    refusal = _bar(line.sku, (end, transit), draft.snapshot)
-    refusal = refusal or guard(draft.look((line.sku, transit)), -units, is_fact=False)
-    if refusal := refusal or guard(draft.look((line.sku, end)), units, is_fact=True):
-        return refusal
+    wrong = _bar(line.sku, (end, transit), draft.snapshot)
+    wrong = wrong or _guard((line.sku, transit), -units, draft, is_fact=False)
+    if wrong := wrong or _guard((line.sku, end), units, draft):
+        return wrong
     has_arrived = end == line.location
     draft.book((line.sku, transit), "transfer_out", "transfer", -units)
     draft.book((line.sku, end), "transfer_in", "transfer", units, -units if has_arrived else 0)
@@ -289,12 +293,12 @@ def _carry(line: ShipmentLine, end: LocationCode, units: int, draft: _Draft) -> 
     return None
 
 
-def _lose(line: ShipmentLine, reason: str, units: int, draft: _Draft) -> Rejection | None:
+def _lose(line: ShipmentLine, reason: str, units: int, draft: _Draft) -> _Wrong | None:
     """Units that have left the source and will not arrive: a fact of the transit location."""
     assert draft.shipment.transit is not None
     transit = (line.sku, draft.shipment.transit)
-    if (refusal := guard(draft.look(transit), -units, is_fact=True)) is not None:
-        return refusal
+    if (wrong := _guard(transit, -units, draft)) is not None:
+        return wrong
     draft.book(transit, "adjust", reason, -units)
     draft.book((line.sku, line.location), "expect", reason, incoming=-units)
     return None
@@ -314,17 +318,23 @@ def _reschedule(command: Reschedule, found: Consignment, snapshot: Snapshot) -> 
     return _Draft(snapshot, shipment._replace(expected_at=at), moved).done()
 
 
-def _bar(sku: SKU, places: Iterable[LocationCode | None], snapshot: Snapshot) -> Rejection | None:
+def _guard(key: Key, delta: int, draft: _Draft, *, is_fact: bool = True) -> _Wrong | None:
+    rejection = guard(draft.look(key), delta, is_fact=is_fact)
+    return None if rejection is None else _Wrong(rejection, key[1])
+
+
+def _bar(sku: SKU, places: Iterable[LocationCode | None], snapshot: Snapshot) -> _Wrong | None:
     """Why nothing may change there: the item first, then the locations."""
-    code = snapshot.barred(sku)
+    if (code := snapshot.barred(sku)) is not None:
+        return _Wrong(Rejection(code, {}))
     for place in places:
-        if code is None and place is not None:
-            code = snapshot.barred_locations.get(place)
-    return None if code is None else Rejection(code, {})
+        if place is not None and (code := snapshot.barred_locations.get(place)) is not None:
+            return _Wrong(Rejection(code, {}), place)
+    return None
 
 
-def _not_open(requested: int, units: int) -> Rejection:
-    return Rejection(Code.NOT_OPEN, {"requested": requested, "open": units})
+def _not_open(requested: int, units: int) -> _Wrong:
+    return _Wrong(Rejection(Code.NOT_OPEN, {"requested": requested, "open": units}))
 
 
 def _over(shipment: Shipment) -> Decision:

@@ -13,6 +13,7 @@ from inventory_api.domain.shipment import Announce, Consignment, ShipmentLine, S
 from inventory_api.domain.shipping import ship as decide
 from inventory_api.domain.stock import Change
 from inventory_api.domain.types import UNITS_MAX, Instant, Key, Level
+from tests.domain.decisions import kinds
 from tests.shipments import (
     TRANSIT,
     arrival,
@@ -83,6 +84,30 @@ def test_what_would_be_too_much_to_count_is_refused() -> None:
 
     (refused,) = decision.results
     assert refused.rejection.code is Code.QUANTITY_OUT_OF_RANGE  # type: ignore[union-attr]
+
+
+def test_what_is_too_much_to_count_names_where_it_is() -> None:
+    full = [shop(level(5), level(UNITS_MAX, location=at)) for at in ("transit", "store-1")]
+    shipped = [decide(ship(expected(4, location="store-1")), one, stamp()) for one in full]
+    back = shop(level(5))
+    decide(ship(expected(4, location="store-1")), back, stamp())
+    back.levels[key()] = level(UNITS_MAX)
+    awaited = shop(level(5), level(0, location="store-1")._replace(incoming=UNITS_MAX))
+
+    refused = [
+        shipped[0],
+        decide(receive("s", of="transfer"), full[1], stamp("r")),
+        decide(cancel("s", of="transfer"), back, stamp("r")),
+        decide(ship(expected(4, location="store-1")), awaited, stamp()),
+    ]
+
+    assert [one.results[0].line.location for one in refused] == [
+        "transit",
+        "store-1",
+        "main",
+        "store-1",
+    ]
+    assert [kinds(one) for one in refused] == [["quantity_out_of_range"]] * 4
 
 
 def test_a_receipt_of_an_unknown_shipment_is_refused() -> None:

@@ -249,7 +249,9 @@ async def test_more_holds_than_one_batch_expires_stop_no_transfer(
 async def test_a_way_that_does_not_exist_is_refused(shop: Shop, fields: JSON, code: str) -> None:
     await shop.http.post("/v1/locations", json={"code": "shelf"})
 
-    assert problem(await ship(shop, line("P001", 1), **fields), 409)["code"] == code
+    told = problem(await ship(shop, line("P001", 1), **fields), 409)
+    assert told["code"] == code
+    assert [one["location"] for one in told.get("lines", ())] in ([], [*fields.values()])
     assert await places(shop) == {"main": (50, 0)}
 
 
@@ -361,7 +363,8 @@ async def test_goods_do_not_go_back_to_an_archived_source(shop: Shop) -> None:
 
     told = problem(await settle(shop, "cancel", transfer), 409)
 
-    assert told["lines"][0]["error"]["code"] == "location_archived"
+    (refused,) = told["lines"]
+    assert (refused["location"], refused["error"]["code"]) == ("store-1", "location_archived")
     assert (await settle(shop, "receive", transfer)).is_success
 
 
