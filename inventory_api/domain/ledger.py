@@ -158,6 +158,9 @@ def _operation(
 ) -> Operation:
     command = one.command
     applied, rejected = _counts(one.decision)
+    if not applied:
+        # Of a reservation, a shipment or a count: there lines share movements, or have several.
+        applied = last - first + 1
     return Operation(
         one.operation_id,
         recorded_at,

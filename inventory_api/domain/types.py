@@ -100,7 +100,10 @@ class Movement(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One request that changed stock, in the order of its columns; movements `first_seq` to `last_seq`."""
+    """One request that changed stock, in the order of its columns; movements `first_seq` to `last_seq`.
+
+    `applied` counts lines of an adjust, a set or a transfer, and movements of all else.
+    """
 
     id: str
     recorded_at: Instant
