@@ -130,6 +130,7 @@ class Refused(NamedTuple):
     `place` is its index in the command if the results are not one for each line. Of a kit `recipe`
     is what one of it is made of, and `lacks` the components that limit it, at each location that
     would serve it. `own` is the reservation of the caller that it is about, whose end helps nobody.
+    `at` is which of a transfer's locations is at fault, if one of them is.
     """
 
     line: AnyLine
@@ -138,6 +139,7 @@ class Refused(NamedTuple):
     recipe: Recipe = ()
     lacks: Mapping[LocationCode, Sequence[SKU]] = MappingProxyType({})
     own: str | None = None
+    at: LocationCode | None = None
 
 
 Result = Applied | Duplicate | Refused
@@ -249,7 +251,7 @@ def _judge(line: Line, draft: dict[Key, Level], line_ids: set[str], snapshot: Sn
         return Duplicate(line)
     is_clear = not (snapshot.barred_items or snapshot.barred_locations or snapshot.kits)
     if not is_clear and (barred := _bar(line, snapshot)) is not None:
-        return Refused(line, Rejection(barred, {}))
+        return barred
     if isinstance(line, TransferLine):
         return _transfer(line, draft, snapshot)
     key = line[:2]
@@ -277,23 +279,25 @@ def _transfer(line: TransferLine, draft: dict[Key, Level], snapshot: Snapshot) -
         return Refused(line, Rejection(Code.SAME_LOCATION, {}))
     source = _level((line.sku, line.source), draft, snapshot)
     target = _level((line.sku, line.target), draft, snapshot)
-    refusal = guard(source, -line.quantity, is_fact=False) or guard(
-        target, line.quantity, is_fact=False
-    )
-    if refusal is not None:
-        return Refused(line, refusal)
+    if (refusal := guard(source, -line.quantity, is_fact=False)) is not None:
+        return Refused(line, refusal, at=line.source)
+    if (refusal := guard(target, line.quantity, is_fact=False)) is not None:
+        return Refused(line, refusal, at=line.target)
     source, out = move(source, -line.quantity, "transfer_out", line.reason, None)
     target, into = move(target, line.quantity, "transfer_in", line.reason, None)
     draft[line.sku, line.source], draft[line.sku, line.target] = source, target
     return Applied(line, (out, into))
 
 
-def _bar(line: Line, snapshot: Snapshot) -> Code | None:
+def _bar(line: Line, snapshot: Snapshot) -> Refused | None:
     """Why nothing may change there: the item first, then the locations."""
-    code = snapshot.barred(line.sku) or snapshot.barred_locations.get(line.location)
-    if code is None and isinstance(line, TransferLine):
-        code = snapshot.barred_locations.get(line.target)
-    return code
+    if (code := snapshot.barred(line.sku)) is not None:
+        return Refused(line, Rejection(code, {}))
+    places = (line.source, line.target) if isinstance(line, TransferLine) else (line.location,)
+    for place in places:
+        if (code := snapshot.barred_locations.get(place)) is not None:
+            return Refused(line, Rejection(code, {}), at=place)
+    return None
 
 
 def _level(key: Key, draft: dict[Key, Level], snapshot: Snapshot) -> Level:

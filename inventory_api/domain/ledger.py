@@ -259,6 +259,8 @@ def _not_applied(index: int, result: Refused | Duplicate) -> Answer:
     told: Answer = {"index": index, "sku": line.sku}
     if type(line) is TransferLine:
         told |= {"from": line.source, "to": line.target}
+        if type(result) is Refused and result.at is not None:
+            told["location"] = result.at
     else:
         told |= {"location": line.location}
     if type(result) is Duplicate:
