@@ -7,9 +7,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.databases import Store, Template
+from tests.databases import Files, Store, Template
 from tests.server import ServerProcess
 from tests.web.shop import Shop, demo_in, open_demo
+
+
+@pytest.fixture(scope="session")
+def store() -> Store:
+    """A file: what is hostile here meets the edge, which knows no database."""
+    return Files()
 
 
 @pytest.fixture(scope="session")

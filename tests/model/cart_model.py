@@ -46,6 +46,8 @@ class Cart:
     ends_at: int
     status: str = "active"
     pieces: list[Piece] = field(default_factory=list)
+    # What kits were made of when the cart first named them, also if it got none.
+    recipes: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def total(self, state: str) -> int:
         return sum(getattr(piece, state) for piece in self.pieces)
@@ -132,6 +134,7 @@ class Warehouse:
                 short = True
             else:
                 cart.pieces += pieces
+                cart.recipes.setdefault(line[0], self.kits.get(line[0], {}))
         if short:
             del self.carts[name]
             return "insufficient_stock"
@@ -192,7 +195,7 @@ class Warehouse:
         self.carts["trial"] = trial
         short = False
         for number, line in enumerate(wanted):
-            pieces, missing = self._preferring(before, number, *line)
+            pieces, missing = self._preferring(before, cart.recipes, number, *line)
             trial.pieces += pieces
             short = short or missing > 0
         del self.carts["trial"]
@@ -200,18 +203,25 @@ class Warehouse:
             cart.pieces = before
             return "insufficient_stock", known
         cart.pieces = _merged(before, trial.pieces)
+        for sku, _, _ in wanted:
+            cart.recipes.setdefault(sku, self.kits.get(sku, {}))
         cart.ends_at = ends_at
         cart.now_is("released")
         return "done", known
 
     def _preferring(
-        self, before: list[Piece], number: int, sku: str, place: str | None, quantity: int
+        self,
+        before: list[Piece],
+        recipes: dict[str, dict[str, int]],
+        number: int,
+        sku: str,
+        place: str | None,
+        quantity: int,
     ) -> tuple[list[Piece], int]:
         """Where the cart has some already it is served first."""
         own = {piece.place for piece in before if piece.sku == sku and piece.held}
         order = sorted(PLACES, key=lambda one: one not in own)
-        known = next((piece.recipe for piece in before if piece.sku == sku), None)
-        return self._taken(number, sku, place, quantity, order, known)
+        return self._taken(number, sku, place, quantity, order, recipes.get(sku))
 
     def settle(self, name: str, verb: str, part: tuple[str, int] | None) -> str:
         cart = self.carts[name]
