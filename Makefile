@@ -14,7 +14,7 @@ CHECKED := inventory_api migrations tests benchmarks
 # What tests drive. Playwright brings a Node that links libatomic, which a bare Debian lacks.
 TESTS_NEED := chromium curl libatomic1 strace wrk
 
-.PHONY: help run test test-slow model coverage check format bench
+.PHONY: help run test test-slow model coverage check format bench bench-postgres
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -50,6 +50,10 @@ format: .venv/ready-to-test  ## rewrite the code in the project's format
 bench: .venv/ready-to-test  ## measure speed against reference servers on this machine
 	@.ci/need wrk
 	$(BIN)/python -m benchmarks.bench $(BENCH_ARGS)
+
+bench-postgres: .venv/ready-to-test  ## the same on PostgreSQL, with two processes, lanes and the ledger's head
+	@.ci/need wrk
+	$(BIN)/python -m benchmarks.postgres.bench $(BENCH_ARGS)
 
 # The stamps are files inside .venv, so that removing the folder removes them too.
 .venv/ready-to-run: pyproject.toml constraints.txt .ci/venv

@@ -176,7 +176,7 @@ def serving(
             env={**os.environ, **environment},
         )
     try:
-        _wait_until_ready(process, f"http://127.0.0.1:{port}{ready}", log)
+        wait_until_ready(process, f"http://127.0.0.1:{port}{ready}", log)
         yield Server(process.pid, port, on)
     finally:
         process.terminate()
@@ -187,7 +187,8 @@ def serving(
             process.wait()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Returns when the URL answers with any status below 500."""
     deadline = time.monotonic() + START_DEADLINE_S
     while not _answers(url):
         if process.poll() is not None or time.monotonic() > deadline:

@@ -118,10 +118,11 @@ async def _adjust(session: AsyncSession, body: noop.AdjustBody) -> noop.AdjustAn
     )
     session.add(movement)
     await session.commit()
-    return _answer(level, movement)
+    return answer(level, movement)
 
 
-def _answer(level: LevelRow, movement: MovementRow) -> noop.AdjustAnswer:
+def answer(level: LevelRow, movement: MovementRow) -> noop.AdjustAnswer:
+    """What the service would answer."""
     shown = noop.Level(
         sku=level.sku,
         location=level.location,

@@ -2,23 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 
 from inventory_api import __version__, clock
-from inventory_api.committer import Committer, Limits, Work
+from inventory_api.attempt import Limits, Work
+from inventory_api.committer import Committer
 from inventory_api.domain.catalog import Item, Location
 from inventory_api.domain.commands import AdjustLine, Command
 from inventory_api.domain.outcome import Outcome
-from inventory_api.domain.principal import APIKey, Scope
+from inventory_api.domain.principal import APIKey, Principal, Scope
 from inventory_api.domain.types import SKU, Instant, LocationCode
+from inventory_api.domain.unavailable import Unavailable
 from inventory_api.keyring import Keyring
 from inventory_api.service import ACTOR, Service
 from inventory_api.settings import Settings
 from inventory_api.store.catalog import create_item, create_location, find_location, list_items
-from inventory_api.store.database import Database, DatabaseOptions, Session
-from inventory_api.store.keys import PREFIX, all_keys, create_key, digest_of
+from inventory_api.store.database import Database, Session
+from inventory_api.store.keys import PREFIX, all_keys, create_key, digest_of, keys_version
 from inventory_api.store.ledger import read_head
+from inventory_api.store.options import DatabaseOptions
 from inventory_api.telemetry import Metrics, get_logger
 from inventory_api.web.application import Application
 from inventory_api.web.auth import Authenticator
@@ -43,6 +46,7 @@ from inventory_api.web.routes import (
 from inventory_api.web.streams import OpenStreams
 from inventory_api.workers.expiry import sweep
 from inventory_api.workers.housekeeping import keep_house
+from inventory_api.workers.turns import Turn
 
 logger = get_logger(__name__)
 
@@ -110,28 +114,28 @@ async def open_service(
     one that does not jump if `now` is the system's, else `now`.
 
     Raises:
-        AlreadyServed, SchemaOutdated, DatabaseDamaged: it can't be opened.
+        AlreadyServed, SchemaOutdated, DatabaseDamaged, DatabaseUnsafe: it can't be opened.
     """
     metrics = Metrics()
-    options = DatabaseOptions(
-        url=settings.database_url,
-        migrate_at_start=settings.migrate_at_start,
-        reader_connections=settings.reader_connections,
-        busy_timeout_s=settings.busy_timeout_s,
-        cache_kib=settings.cache_kib,
-        wal_checkpoint_pages=settings.wal_checkpoint_pages,
-    )
     limits = Limits(
         queue_commands_max=settings.queue_commands_max,
         batch_commands_max=settings.batch_commands_max,
         batch_lines_max=settings.batch_lines_max,
         expiries_max=settings.expiries_max,
+        retries_max=settings.batch_retries_max,
+        retry_pause_s=settings.batch_retry_pause_s,
+        recent_levels_max=settings.recent_levels_max,
     )
-    async with Database(options) as database:
+    async with Database(database_options(settings)) as database:
         if steady is None:
             async with database.reader() as session:
                 head = await read_head(session)
-            steady = clock.SteadyClock(head.recorded_at) if now is clock.now else now
+            time_of_day = await database.now()
+            steady = (
+                clock.SteadyClock(head.recorded_at, wall=lambda: time_of_day or now())
+                if now is clock.now
+                else now
+            )
         committer = Committer(
             database,
             clock=now,
@@ -153,6 +157,28 @@ async def open_service(
         async with _running(service):
             await _prepare(service)
             yield service
+
+
+def database_options(
+    settings: Settings, *, migrates: bool = False, read_only: bool = False
+) -> DatabaseOptions:
+    """What the settings say about the database; `migrates` whatever they say about that."""
+    return DatabaseOptions(
+        url=settings.database_url,
+        migrate_at_start=True if migrates else settings.migrate_at_start,
+        reader_connections=settings.reader_connections,
+        busy_timeout_s=settings.busy_timeout_s,
+        cache_kib=settings.cache_kib,
+        wal_checkpoint_pages=settings.wal_checkpoint_pages,
+        statement_timeout_s=settings.statement_timeout_s,
+        connect_timeout_s=settings.connect_timeout_s,
+        migration_lock_s=settings.migration_lock_s,
+        password_file=settings.database_password_file,
+        tls=settings.database_tls,
+        tls_ca_file=settings.database_tls_ca_file,
+        unsafe_allowed=settings.database_unsafe_allowed,
+        read_only=read_only,
+    )
 
 
 def create_app(service: Service, traffic: Traffic | None = None) -> Application:
@@ -183,14 +209,20 @@ def create_app(service: Service, traffic: Traffic | None = None) -> Application:
             allowed_hosts=settings.allowed_hosts,
         ),
     )
+    authenticator = Authenticator(
+        service.keyring,
+        timer=time.monotonic,
+        requests_per_s=settings.requests_per_s,
+        failures_per_minute=settings.failed_auth_per_minute,
+    )
+
+    async def authenticate(credential: bytes | None, address: str) -> Principal:
+        await service.know_keys()
+        return authenticator(credential, address)
+
     app.state.edge = Edge(
         service=service,
-        authenticate=Authenticator(
-            service.keyring,
-            timer=time.monotonic,
-            requests_per_s=settings.requests_per_s,
-            failures_per_minute=settings.failed_auth_per_minute,
-        ),
+        authenticate=authenticate if service.database.is_shared else authenticator,
         metrics=service.metrics,
         open_to_any_name="*" not in settings.allowed_hosts,
         is_draining=lambda: traffic.draining,
@@ -210,24 +242,39 @@ def create_app(service: Service, traffic: Traffic | None = None) -> Application:
 @asynccontextmanager
 async def _running(service: Service) -> AsyncIterator[None]:
     """The tasks of a service: the writer, which drains at the end, and those that just end."""
+    holder = clock.new_id()
+    turns = {name: Turn(service, name, holder) for name in ("housekeeping", "expiry")}
     committing = asyncio.create_task(service.committer.run(), name="committer")
     others = [
-        _start(service.level_reads.run(), "level_reads"),
-        _start(service.item_reads.run(), "item_reads"),
-        _start(keep_house(service), "housekeeping"),
-        _start(sweep(service), "expiry_sweep"),
+        *(_start(work, name) for name, work in service.reads().items()),
+        _start(keep_house(service, turns["housekeeping"]), "housekeeping"),
+        _start(sweep(service, turns["expiry"]), "expiry_sweep"),
     ]
     try:
         yield
     finally:
-        service.committer.drain()
         now_s = asyncio.get_running_loop().time()
         since_s = now_s if service.stopping_since is None else service.stopping_since
-        left_s = since_s + service.settings.drain_deadline_s - now_s
+        ends_s = since_s + service.settings.drain_deadline_s
+        await _give_back(turns.values(), until_s=ends_s)
+        service.committer.drain()
+        left_s = ends_s - asyncio.get_running_loop().time()
         await asyncio.wait([committing], timeout=max(left_s, LAST_WAIT_S))
         for task in (committing, *others):
             task.cancel()
         await asyncio.gather(committing, *others, return_exceptions=True)
+
+
+async def _give_back(turns: Iterable[Turn], *, until_s: float) -> None:
+    """Let other processes do the background jobs at once; without it they wait for the leases."""
+    try:
+        async with asyncio.timeout_at(until_s):
+            for turn in turns:
+                await turn.give_back()
+    except TimeoutError:
+        logger.warning("leases_kept", code="deadline")
+    except Unavailable as unavailable:
+        logger.warning("leases_kept", code=unavailable.code)
 
 
 def _start(work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
@@ -251,7 +298,7 @@ async def _prepare(service: Service) -> None:
     if (given := service.settings.admin_key) is not None:
         await add_key(service, given.get_secret_value(), name="INVENTORY_ADMIN_KEY")
     async with service.reading() as session:
-        service.keyring.replace(await all_keys(session))
+        service.keyring.replace(await all_keys(session), await keys_version(session))
 
 
 async def _ensure_location(

@@ -11,9 +11,10 @@ from inventory_api.domain.judge import Asked, judge, must_wait
 from inventory_api.domain.ledger import Decided
 from inventory_api.domain.reservation import Expire
 from inventory_api.domain.settle import expire
-from inventory_api.domain.types import Instant
+from inventory_api.domain.types import Fence, Instant, Key, Level
 from inventory_api.store.database import Session
 from inventory_api.store.elsewhere import explain_shortages
+from inventory_api.store.leases import lost_fences
 from inventory_api.store.snapshot import take_snapshot
 from inventory_api.store.writing import write_batch
 
@@ -59,14 +60,19 @@ async def run_batch(
     session: Session,
     asked: Sequence[Asking],
     at: Moment,
+    recent: dict[Key, Level],
     *,
     due_max: int,
     new_id: Callable[[], str],
 ) -> Batch:
-    """Expire what is due, decide in order of arrival, write the difference."""
-    snapshot = await take_snapshot(
-        session, [one.command for one in asked], at.steady, due_max=due_max
-    )
+    """Expire what is due, decide in order of arrival, write the difference.
+
+    `recent` are levels as they are committed; afterwards it has those of the batch too, as they
+    will be.
+    """
+    lost = await lost_fences(session, {fence for one in asked if (fence := _fence(one.command))})
+    commands = [one.command for one in asked if _fence(one.command) not in lost]
+    snapshot = await take_snapshot(session, commands, at.steady, due_max=due_max, recent=recent)
     known = dict.fromkeys(snapshot.levels)
     due = [hold for hold in snapshot.holds.values() if hold.is_due(at.steady)]
     expired = [Decided(EXPIRE, expire(hold, snapshot), new_id(), SYSTEM, None) for hold in due]
@@ -75,6 +81,7 @@ async def run_batch(
     await explain_shortages(session, judged, at.steady)
     decided = [*expired, *judged]
     seq = await write_batch(session, decided, snapshot, known=known, now=at.now)
+    recent |= snapshot.levels
     first_seqs = {}
     for one in decided:
         first_seqs[id(one)] = seq if one.decision.changes else 0
@@ -82,6 +89,10 @@ async def run_batch(
     told = [None if one is None else (one, first_seqs[id(one)]) for one in verdicts]
     changed = snapshot.changed_holds or snapshot.changed_shipments or snapshot.retimed
     return Batch(told, bool(seq or changed or snapshot.counts.changed_sheets))
+
+
+def _fence(command: Asked) -> Fence | None:
+    return command.fence if isinstance(command, Expire) else None
 
 
 def _decide(asking: Asking, snapshot: Snapshot, now: Instant) -> Decided | None:

@@ -9,15 +9,16 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from inventory_api import __version__
-from inventory_api.app import NoKeyError, add_key, open_service
+from inventory_api.app import NoKeyError, add_key, database_options, open_service
 from inventory_api.client_cli import export_file, import_file
 from inventory_api.domain.principal import Scope
 from inventory_api.domain.unavailable import Unavailable
 from inventory_api.server import new_event_loop, serve as serve_until_stopped
 from inventory_api.settings import Settings
-from inventory_api.store.database import Database, DatabaseDamaged, DatabaseOptions
+from inventory_api.store.database import Database
 from inventory_api.store.keys import PREFIX, new_id, new_secret
 from inventory_api.store.lock import AlreadyServed
+from inventory_api.store.options import DatabaseDamaged, DatabaseUnsafe
 from inventory_api.store.schema import SchemaOutdated
 from inventory_api.store.verify import Verification
 from inventory_api.telemetry import configure_logging
@@ -32,6 +33,7 @@ START_ERRORS = (
     AlreadyServed,
     SchemaOutdated,
     DatabaseDamaged,
+    DatabaseUnsafe,
     NoKeyError,
     Unavailable,
     OSError,
@@ -73,7 +75,7 @@ def migrate(database_url: DatabaseURL = None) -> None:
     configure_logging("warning", json=settings.log_json)
 
     async def work() -> None:
-        async with Database(DatabaseOptions(url=settings.database_url)):
+        async with Database(database_options(settings, migrates=True)):
             pass
 
     with _in_one_line():
@@ -88,8 +90,7 @@ def verify(database_url: DatabaseURL = None) -> None:
     configure_logging("error", json=settings.log_json)
 
     async def work() -> dict[str, Any]:  # Any: JSON values
-        options = DatabaseOptions(url=settings.database_url, read_only=True)
-        async with Database(options) as database:
+        async with Database(database_options(settings, read_only=True)) as database:
             verification = Verification(database.reader, page_rows=settings.export_page_rows)
             async for page in verification.pages():
                 for finding in page:
@@ -147,5 +148,12 @@ def _in_one_line() -> Iterator[None]:
     try:
         yield
     except START_ERRORS as error:
-        typer.secho(str(error), err=True, fg="red")
+        typer.secho(f"{error}{_cause(error)}", err=True, fg="red")
         raise typer.Exit(1) from error
+
+
+def _cause(error: Exception) -> str:
+    """What the storage said, in its own words; other errors say all themselves."""
+    if not isinstance(error, Unavailable) or error.__cause__ is None:
+        return ""
+    return " " + str(error.__cause__).partition("\n")[0]

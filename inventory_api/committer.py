@@ -12,17 +12,11 @@ the transaction. What has not been taken by then will never run.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 
-import orjson
-
-from inventory_api.batch import Asking, Moment, run_batch
-from inventory_api.domain.decide import Refused
+from inventory_api.attempt import Attempts, Entry, Limits, Work
 from inventory_api.domain.judge import Asked
-from inventory_api.domain.ledger import Decided, answer, refusal
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
-from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import Instant
 from inventory_api.domain.unavailable import (
     DeadlineExpired,
@@ -30,48 +24,13 @@ from inventory_api.domain.unavailable import (
     OutcomeUnknown,
     Overloaded,
     StorageFailed,
-    StorageFull,
     Unavailable,
 )
-from inventory_api.store.database import Database, Session
-from inventory_api.store.faults import fault_of
-from inventory_api.store.idempotency import Caller, Remembered, remember, remembered
+from inventory_api.store.database import Database
+from inventory_api.store.recent import RecentLevels
 from inventory_api.telemetry import Metrics, get_logger
 
 logger = get_logger(__name__)
-
-Work = Callable[[Session, Instant], Awaitable[Outcome]]
-"""A write that is no stock change: session code that ends in an outcome."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Bounds of the queue and of a batch; meaning and reasons as in settings.py."""
-
-    queue_commands_max: int = 10_000
-    batch_commands_max: int = 256
-    batch_lines_max: int = 10_000
-    expiries_max: int = 100
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One request in the queue; `claimed` once the task has taken it."""
-
-    what: Asked | Work
-    actor: str
-    key: IdempotencyKey | None
-    future: asyncio.Future[Outcome] = field(repr=False)
-    operation_id: str
-    after_commit: Callable[[Outcome], None] | None = None
-    claimed: bool = False
-
-    @property
-    def caller(self) -> Caller | None:
-        """Under which name an outcome is remembered; a dry run has none to remember."""
-        if self.key is None or (not callable(self.what) and self.what.dry_run):
-            return None
-        return (self.actor, self.key.key)
 
 
 class Committer:
@@ -93,12 +52,20 @@ class Committer:
         metrics: Metrics,
         limits: Limits,
     ) -> None:
-        self._database = database
-        self._clock = clock
-        self._steady_clock = steady_clock
+        self._attempts = Attempts(
+            database=database,
+            clock=clock,
+            steady_clock=steady_clock,
+            new_id=new_id,
+            metrics=metrics,
+            limits=limits,
+            recent=RecentLevels(0 if database.is_shared else limits.recent_levels_max),
+        )
         self._new_id = new_id
         self._metrics = metrics
         self._limits = limits
+        # What a file holds after a failed COMMIT is known only to a new process; a server knows.
+        self._must_restart = not database.is_shared
         self._queue: deque[Entry] = deque()
         self._arrival = asyncio.Event()
         self.is_open = True
@@ -207,12 +174,12 @@ class Committer:
         """
         started = time.perf_counter()
         try:
-            outcomes = await self._attempt(batch)
+            outcomes = await self._attempts.persist(batch)
         except Unavailable as unavailable:
             # No defect, so no traceback: the storage's own words say what it is.
             cause = str(unavailable.__cause__)
             logger.error("batch_failed", code=unavailable.code, commands=len(batch), cause=cause)  # noqa: TRY400
-            if isinstance(unavailable, StorageFailed | OutcomeUnknown):
+            if isinstance(unavailable, StorageFailed | OutcomeUnknown) and self._must_restart:
                 self._fail()
             _refuse(batch, type(unavailable))
         except Exception as error:  # noqa: BLE001 - a defect: found out below
@@ -247,135 +214,11 @@ class Committer:
             else:
                 await self._commit([entry])
 
-    async def _attempt(self, batch: Sequence[Entry]) -> list[Outcome | None]:
-        """One transaction for the batch; the outcomes are in its order, None: it has to wait.
-
-        Raises:
-            Unavailable: the storage's fault; `OutcomeUnknown` if COMMIT itself failed.
-        """
-        try:
-            async with self._database.writer() as session:
-                known = await remembered(session, {entry.caller for entry in batch if entry.caller})
-                fresh = _fresh(batch, known)
-                now = self._clock()
-                outcomes, has_written = await self._run(session, fresh, now)
-                kept = [_kept(*pair, now) for pair in zip(fresh, outcomes, strict=True)]
-                rows = [row for row in kept if row is not None]
-                await remember(session, rows)
-                if has_written or rows:
-                    await _commit_session(session)
-        except Unavailable:
-            raise
-        except Exception as error:
-            if (fault := fault_of(error)) is None:
-                raise
-            raise fault from error
-        known |= {(row.actor, row.key): row for row in rows}
-        by_entry = dict(zip(map(id, fresh), outcomes, strict=True))
-        return [
-            by_entry[id(entry)] if id(entry) in by_entry else _replay(entry, known)
-            for entry in batch
-        ]
-
-    async def _run(
-        self, session: Session, entries: Sequence[Entry], now: Instant
-    ) -> tuple[list[Outcome | None], bool]:
-        """The outcomes of the entries, and whether there is anything to commit."""
-        if entries and callable(entries[0].what):
-            outcome = await entries[0].what(session, now)
-            if outcome.refused is None:
-                return [outcome], True
-            await session.rollback()
-            return [outcome], False
-        return await self._run_commands(session, entries, now)
-
-    async def _run_commands(
-        self, session: Session, entries: Sequence[Entry], now: Instant
-    ) -> tuple[list[Outcome | None], bool]:
-        asked = [
-            Asking(one.what, one.operation_id, one.actor, one.key and one.key.key)
-            for one in entries
-            if not callable(one.what)
-        ]
-        if not asked:
-            return [], False
-        at = Moment(now=now, steady=self._steady_clock())
-        batch = await run_batch(
-            session, asked, at, due_max=self._limits.expiries_max, new_id=self._new_id
-        )
-        told = [None if one is None else self._outcome(*one) for one in batch.verdicts]
-        return told, batch.has_written
-
-    def _outcome(self, one: Decided, first_seq: int) -> Outcome:
-        for result in one.decision.results:
-            if isinstance(result, Refused):
-                self._metrics.refusal(result.rejection.code)
-        if one.decision.refused:
-            code, facts = refusal(one)
-            return Outcome(orjson.dumps(facts), code)
-        version = one.decision.version
-        told = answer(one, first_seq)
-        return Outcome(orjson.dumps(told), etag=None if version is None else str(version))
-
     def _fail(self) -> None:
         """Stop writing: what the disk holds is known only after a restart."""
         self.is_open = False
         self.failed.set()
         self._arrival.set()
-
-
-def _fresh(batch: Sequence[Entry], known: dict[Caller, Remembered]) -> list[Entry]:
-    """The entries to run: unknown keys, and of several under one key the first."""
-    seen: set[Caller] = set(known)
-    fresh = []
-    for entry in batch:
-        if entry.caller is None:
-            fresh.append(entry)
-        elif entry.caller not in seen:
-            seen.add(entry.caller)
-            fresh.append(entry)
-    return fresh
-
-
-def _kept(entry: Entry, outcome: Outcome | None, now: Instant) -> Remembered | None:
-    """The row that makes a retry safe; None if nobody can retry by name, or nothing is told."""
-    if entry.key is None or entry.caller is None or outcome is None:
-        return None
-    refused = None if outcome.refused is None else outcome.refused.value
-    return Remembered(
-        entry.actor,
-        entry.key.key,
-        now,
-        entry.key.fingerprint,
-        refused,
-        outcome.etag,
-        outcome.answer,
-    )
-
-
-def _replay(entry: Entry, known: dict[Caller, Remembered]) -> Outcome | None:
-    """The outcome that the first request under the key had, if this is the same request."""
-    assert entry.caller is not None
-    assert entry.key is not None
-    if (row := known.get(entry.caller)) is None:
-        return None  # the first one waits
-    is_same = row.fingerprint == entry.key.fingerprint
-    return row.outcome if is_same else Outcome(b"{}", Code.IDEMPOTENCY_MISMATCH)
-
-
-async def _commit_session(session: Session) -> None:
-    """Commit, or say what is known.
-
-    A full disk fails before the commit record is written, and SQLite has rolled back: not
-    applied. After any other failure the record may be on disk and come back with a restart (an
-    fsync that failed did, 2 of 2): unknown.
-    """
-    try:
-        await session.commit()
-    except Exception as error:
-        if fault_of(error) is StorageFull:
-            raise StorageFull from error
-        raise OutcomeUnknown from error
 
 
 def _refuse(entries: Iterable[Entry], reason: type[Unavailable]) -> None:

@@ -20,7 +20,7 @@ _INCLUDED = {
 
 
 class Keyring:
-    """The keys of a database, in memory: one process writes them, so it knows every change.
+    """The keys of a database, in memory, as they were at a version of the keyring.
 
     Args:
         clock: microseconds since 1970, for expiry.
@@ -31,9 +31,11 @@ class Keyring:
         self._clock = clock
         self._is_open = is_open
         self._keys: dict[str, tuple[APIKey, Principal]] = {}
+        self.version = 0
 
-    def replace(self, keys: Iterable[APIKey]) -> None:
+    def replace(self, keys: Iterable[APIKey], version: int = 0) -> None:
         """Know exactly these keys from now on."""
+        self.version = version
         self._keys = {key.id: (key, principal_of(key)) for key in keys}
 
     def put(self, key: APIKey) -> None:

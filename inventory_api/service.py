@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
 
-from inventory_api.committer import Committer, Work
+from inventory_api.attempt import Work
+from inventory_api.committer import Committer
 from inventory_api.domain.catalog import show_level
 from inventory_api.domain.commands import (
     AdjustLine,
@@ -30,6 +31,7 @@ from inventory_api.shared_reads import SharedReads
 from inventory_api.store import availability
 from inventory_api.store.database import Database, Session
 from inventory_api.store.faults import fault_of
+from inventory_api.store.keys import all_keys, keys_version
 from inventory_api.store.levels import list_levels, without_due, without_due_list
 from inventory_api.store.snapshot import levels_of
 from inventory_api.telemetry import Metrics, timed
@@ -94,6 +96,7 @@ class Service:
         self.item_reads = SharedReads[str, availability.Stock](
             self._fetch_items, metrics.shared_read_keys.observe
         )
+        self._key_reads = SharedReads[str, int](self._fetch_keys_version, lambda _: None)
         self._gates = asyncio.Semaphore(settings.reader_connections)
 
     @timed("check")
@@ -299,6 +302,29 @@ class Service:
         async with self._gates, self.database.reader() as session:
             now = self.steady_clock()
             return await availability.check(session, lines, locations, now, own=own)
+
+    async def know_keys(self) -> None:
+        """See to it that the keys are those of the database, whichever process changed them.
+
+        Requests that come together share the question. A process that is alone knows every change.
+        """
+        version = await self._key_reads.read("keys")
+        if version == self.keyring.version:
+            return
+        async with self.reading() as session:
+            self.keyring.replace(await all_keys(session), await keys_version(session))
+
+    def reads(self) -> dict[str, Coroutine[None, None, None]]:
+        """The tasks behind shared reads, by name."""
+        return {
+            "level_reads": self.level_reads.run(),
+            "item_reads": self.item_reads.run(),
+            "key_reads": self._key_reads.run(),
+        }
+
+    async def _fetch_keys_version(self, names: Collection[str]) -> dict[str, int]:
+        async with self.reading() as session:
+            return dict.fromkeys(names, await keys_version(session))
 
     async def _fetch_levels(self, keys: Collection[Key]) -> dict[Key, Level]:
         async with self.database.reader() as session:

@@ -1,6 +1,7 @@
 """Every limit and choice of the service, with its unit and its reason."""
 
 import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
@@ -22,7 +23,23 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "sqlite+aiosqlite:///inventory.db", description="SQLAlchemy URL of the database"
     )
-    migrate_at_start: bool = Field(True, description="bring the schema up to date when starting")
+    database_password_file: Path | None = Field(
+        None, description="file with the database's password, instead of one in the URL"
+    )
+    database_tls: Literal["disable", "prefer", "require", "verify-full"] = Field(
+        "prefer", description="encryption of the way to PostgreSQL; verify-full checks the server"
+    )
+    database_tls_ca_file: Path | None = Field(
+        None, description="certificates that verify-full trusts; left out: the system's"
+    )
+    database_unsafe_allowed: bool = Field(
+        False, description="start on a replica, or where synchronous_commit is off"
+    )
+    migrate_at_start: bool | None = Field(
+        None,
+        description="bring the schema up to date when starting; left out: SQLite yes, "
+        "PostgreSQL no, where an operator does it once for all processes",
+    )
     host: str = Field("127.0.0.1", description="address to listen on; loopback unless a key exists")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="TCP port; 0 = any free")
     allowed_hosts: tuple[str, ...] = Field(
@@ -49,6 +66,28 @@ class Settings(BaseSettings):
     body_deadline_s: Seconds = Field(30.0, description="seconds to send a request's body")
     busy_timeout_s: Seconds = Field(
         2.0, description="seconds to wait for a foreign lock; below the change deadline"
+    )
+
+    lease_s: Seconds = Field(
+        10.0,
+        description="seconds of a background job's lease on PostgreSQL; when a process dies, "
+        "another one takes its jobs over after that",
+    )
+    statement_timeout_s: Seconds = Field(
+        10.0, description="seconds a statement may take on PostgreSQL; none should come near"
+    )
+    connect_timeout_s: Seconds = Field(
+        2.0, description="seconds to reach PostgreSQL; below the change deadline"
+    )
+    migration_lock_s: Seconds = Field(
+        60.0, description="seconds to wait for another process that migrates PostgreSQL"
+    )
+    batch_retries_max: Positive = Field(
+        8, description="times a batch is tried again after a conflict between processes"
+    )
+    batch_retry_pause_s: Seconds = Field(
+        0.005,
+        description="seconds before the first retry, then doubled: all are over in half a deadline",
     )
 
     default_location: str = Field("main", description="location of a line that names none")
@@ -98,6 +137,11 @@ class Settings(BaseSettings):
     )
     batch_lines_max: Positive = Field(
         10_000, description="lines per transaction, so that one big call never delays many"
+    )
+    recent_levels_max: Annotated[int, Field(ge=0)] = Field(
+        10_000,
+        description="levels that the writer keeps in memory, 0.5 KiB each, so that what moves often "
+        "needs no query; 0 = none",
     )
     lines_max: Positive = Field(10_000, description="lines per call")
     reader_connections: Positive = Field(

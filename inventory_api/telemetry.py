@@ -76,6 +76,12 @@ class Metrics:
         self.commit_seconds = Histogram(
             "inventory_commit_seconds", "Time of a commit", buckets=SECONDS, registry=registry
         )
+        self.batch_retries = Counter(
+            "inventory_batch_retries",
+            "Batches decided again because of other processes or a lost connection",
+            ("code",),
+            registry=registry,
+        )
         self.queue_depth = Gauge(
             "inventory_queue_depth", "Changes waiting for the writer", registry=registry
         )

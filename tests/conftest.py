@@ -1,17 +1,21 @@
 """What tests share: settings for a file of their own, a clock, and a running service."""
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from _pytest.terminal import TerminalReporter
 from hypothesis import HealthCheck, settings as hypothesis_settings
 
 from inventory_api.app import open_service
 from inventory_api.service import Service
 from inventory_api.settings import Settings
-from inventory_api.store.database import Database, DatabaseOptions
+from inventory_api.store.database import Database
+from inventory_api.store.options import DatabaseOptions
+from tests.databases import Files, Server, Store, Template
+from tests.postgres import Databases, serving
 from tests.settable_clock import SettableClock
 from tests.stock_factory import open_shop
 
@@ -22,25 +26,85 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("shared")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is about the file itself runs on SQLite only."""
+    beside = [
+        item
+        for item in items
+        if item.get_closest_marker("sqlite") and item.get_closest_marker("postgres")
+    ]
+    config.hook.pytest_deselected(items=beside)
+    items[:] = [item for item in items if item not in beside]
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Print how many tests ran on each kind of database, in all processes together."""
+    reports = [one for name in ("passed", "failed") for one in terminalreporter.getreports(name)]
+    ran = [one for one in reports if one.when == "call"]
+    on_postgres = sum("postgres" in one.keywords for one in ran)
+    on_sqlite = sum("postgres" not in one.keywords and _names_sqlite(one) for one in ran)
+    if not ran:
+        return
+    rest = len(ran) - on_postgres - on_sqlite
+    terminalreporter.write_line(
+        f"Ran on SQLite: {on_sqlite}, on PostgreSQL: {on_postgres}, on no database: {rest}"
+    )
+
+
+def _names_sqlite(report: pytest.TestReport) -> bool:
+    """Marked so, or given a file by the fixture `store`."""
+    return "sqlite" in report.keywords or "[sqlite" in report.nodeid
+
+
+@pytest.fixture(
+    scope="session", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+)
+def store(request: pytest.FixtureRequest) -> Store:
+    """The kind of database: every test that needs one runs on each."""
+    if request.param == "sqlite":
+        return Files()
+    databases: Databases = request.getfixturevalue("postgres")
+    return Server(databases)
+
+
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file that is migrated and empty: copies of it save each test 20 ms."""
-    path = tmp_path_factory.mktemp("migrated") / "inventory.db"
+def postgres() -> Iterator[Databases]:
+    """A server for the tests of this process; started when the first one asks."""
+    with serving() as databases:
+        yield databases
 
-    async def migrate() -> None:
-        async with Database(DatabaseOptions(url=f"sqlite+aiosqlite:///{path}")):
-            pass
 
-    asyncio.run(migrate())
-    return path
+@pytest.fixture(scope="session")
+def migrated(store: Store) -> Iterator[Template]:
+    """A database that is migrated and empty: copies of it save each test its migrations."""
+    with migrated_in(store) as template:
+        yield template
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Databases) -> Iterator[Template]:
+    """The same for tests that are about PostgreSQL."""
+    with migrated_in(Server(postgres)) as template:
+        yield template
+
+
+@contextmanager
+def migrated_in(store: Store) -> Iterator[Template]:
+    """A database whose schema is this program's."""
+    with store.fresh() as url:
+
+        async def migrate() -> None:
+            async with Database(DatabaseOptions(url=url, migrate_at_start=True)):
+                pass
+
+        asyncio.run(migrate())
+        yield Template(store, url)
 
 
 @pytest.fixture
-def database_url(tmp_path: Path, migrated: Path) -> str:
-    path = tmp_path / "inventory.db"
-    shutil.copyfile(migrated, path)
-    path.chmod(0o600)
-    return f"sqlite+aiosqlite:///{path}"
+def database_url(tmp_path: Path, migrated: Template) -> Iterator[str]:
+    with migrated.copied(tmp_path) as url:
+        yield url
 
 
 @pytest.fixture
@@ -49,6 +113,7 @@ def settings(database_url: str) -> Settings:
     return Settings(
         database_url=database_url,
         housekeeping_interval_s=3600,
+        expiry_sweep_s=3600,
         change_deadline_s=60,
         check_deadline_s=60,
     )

@@ -29,7 +29,7 @@ class ServerProcess:
     """A context manager: entering starts the process and waits until it is ready.
 
     Args:
-        folder: gets the database, unless `database` names another file, and the log.
+        folder: gets the log, and a database file unless `database_url` names another database.
         environment: settings, such as `{"INVENTORY_CHANGE_DEADLINE_S": "0.01"}`.
         wrapper: a command that starts the given one in its own process, such as `strace -D`.
     """
@@ -39,11 +39,11 @@ class ServerProcess:
         folder: Path,
         *,
         demo: bool = True,
-        database: Path | None = None,
+        database_url: str | None = None,
         environment: Mapping[str, str] | None = None,
         wrapper: Sequence[str] = (),
     ) -> None:
-        self.database = database or folder / "inventory.db"
+        self.database_url = database_url or f"sqlite+aiosqlite:///{folder / 'inventory.db'}"
         self.log = folder / "server.log"
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
@@ -142,8 +142,10 @@ class ServerProcess:
         return self.process.pid
 
     @property
-    def database_url(self) -> str:
-        return f"sqlite+aiosqlite:///{self.database}"
+    def database(self) -> Path:
+        """The file of a database that is one."""
+        assert self.database_url.startswith("sqlite"), "it is no file"
+        return Path(self.database_url.removeprefix("sqlite+aiosqlite:///"))
 
     @property
     def rss_bytes(self) -> int:
@@ -168,7 +170,9 @@ class ServerProcess:
 
     @property
     def wal_bytes(self) -> int:
-        """The size of the write-ahead log."""
+        """The size of a file's write-ahead log; a server's is none of the process's business."""
+        if not self.database_url.startswith("sqlite"):
+            return 0
         try:
             return os.stat(f"{self.database}-wal").st_size
         except FileNotFoundError:

@@ -1,7 +1,6 @@
 """The running service: how it starts, what it loads, how it stops."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -91,6 +90,7 @@ async def test_a_service_that_was_left_is_closed(settings: Settings) -> None:
         await service.check([{"sku": "P001"}])
 
 
+@pytest.mark.sqlite
 async def test_one_file_has_one_service(settings: Settings) -> None:
     async with open_service(settings):
         with pytest.raises(AlreadyServed):
@@ -169,15 +169,14 @@ asyncio.run(main())
 
 
 async def test_what_a_killed_process_acknowledged_is_there_after_the_restart(
-    tmp_path: Path,
+    database_url: str,
 ) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'inventory.db'}"
-    with running(SELL_FOR_EVER, url) as (victim, output):
+    with running(SELL_FOR_EVER, database_url) as (victim, output):
         acknowledged = max(int(output.readline()) for _ in range(5))
         victim.kill()
         acknowledged = max([acknowledged, *map(int, output.read().splitlines())])
 
-    async with open_service(Settings(database_url=url)) as service:
+    async with open_service(Settings(database_url=database_url)) as service:
         on_hand = (await on_hand_of(service.database))["P001", "main"]
         await assert_sound(service.database)
 

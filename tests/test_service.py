@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from inventory_api.app import open_service
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.unavailable import DeadlineExpired, StorageFailed
 from inventory_api.service import RefusedError, Service
 from inventory_api.settings import Settings
-from inventory_api.store.database import Session
+from inventory_api.store.database import Database
 from tests.ledger_oracle import assert_sound, on_hand_of, rows_of
 from tests.other_program import break_pages
 from tests.polling import until
@@ -93,6 +93,7 @@ async def test_a_check_of_nothing_is_an_empty_answer(service: Service) -> None:
     assert (await service.check([]))["results"] == []
 
 
+@pytest.mark.sqlite
 async def test_a_chunk_that_cannot_be_read_is_an_error_of_its_lines_only(
     settings: Settings,
 ) -> None:
@@ -291,23 +292,27 @@ async def test_a_read_sees_the_write_that_was_acknowledged_before_it(service: Se
 
 async def test_single_reads_that_come_together_share_a_query(service: Service) -> None:
     await service.adjust([{"sku": "P001", "delta": 1}, {"sku": "P002", "delta": 2}])
-    async with service.database.reader() as one, service.database.reader() as other:
-        traces = [await trace(session) for session in (one, other)]
+    statements = traced(service.database)
 
     found = await asyncio.gather(
         *[service.level(sku, "main") for sku in ("P001", "P002", "P009") * 50]
     )
 
     assert [one and one.on_hand for one in found] == [1, 2, None] * 50
-    statements = [one for trace in traces for one in trace if one.startswith("SELECT")]
     assert len(statements) == 1
     registry = service.metrics.registry
     assert registry.get_sample_value("inventory_shared_read_keys_sum") == 150
 
 
-async def trace(session: Session) -> list[str]:
+def traced(database: Database) -> list[str]:
+    """From now on, what readers send."""
     statements: list[str] = []
-    (await sqlite_of(session)).set_trace_callback(statements.append)
+    assert database._readers is not None
+
+    def sent(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(database._readers.sync_engine, "before_cursor_execute", sent)
     return statements
 
 
@@ -335,21 +340,21 @@ async def test_readers_that_leave_at_any_moment_leave_no_old_state_behind(
 
         assert answer["results"][0]["on_hand"] == round_number + 1
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert service.database.checked_out() == 0
+    await until(lambda: service.database.checked_out() == 0)
 
 
-async def test_a_script_gets_the_whole_inventory_without_a_server(tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'shop.db'}"
-    async with open_service(Settings(database_url=url)) as service:
+async def test_a_script_gets_the_whole_inventory_without_a_server(database_url: str) -> None:
+    async with open_service(Settings(database_url=database_url)) as service:
         await open_shop(service)
         await service.adjust([{"sku": "P001", "delta": 5}], reason="received")
 
-    async with open_service(Settings(database_url=url)) as service:
+    async with open_service(Settings(database_url=database_url)) as service:
         found = {level["sku"]: level["on_hand"] async for level in service.levels()}
 
     assert found == {"P001": 5}
 
 
+@pytest.mark.sqlite
 async def test_storage_that_fails_a_read_is_named(settings: Settings) -> None:
     async with open_service(settings.model_copy(update={"cache_kib": 16})) as service:
         await fill(service, MANY[:500])

@@ -1,7 +1,5 @@
 """The clock that holds live by: whatever happens to the machine's clock, so much time passes."""
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy import text
 
@@ -67,10 +65,10 @@ async def reserved(service: Service) -> int:
 
 @pytest.mark.parametrize("jump_s", [-2 * HOUR_S, 24 * HOUR_S])
 async def test_a_jump_neither_frees_a_hold_nor_makes_it_immortal(
-    tmp_path: Path, jump_s: int
+    database_url: str, jump_s: int
 ) -> None:
     machine = Machine()
-    settings = Settings(database_url=f"sqlite+aiosqlite:///{tmp_path / 'inventory.db'}")
+    settings = Settings(database_url=database_url)
     async with open_service(settings, now=machine.wall, steady=machine.boot()) as service:
         await open_shop(service)
         await service.submit(command(adjust(9, reason="received")), actor="test")
@@ -83,9 +81,9 @@ async def test_a_jump_neither_frees_a_hold_nor_makes_it_immortal(
         assert await reserved(service) == 0
 
 
-async def test_what_ended_while_the_process_was_down_is_accounted_once(tmp_path: Path) -> None:
+async def test_what_ended_while_the_process_was_down_is_accounted_once(database_url: str) -> None:
     machine = Machine()
-    settings = Settings(database_url=f"sqlite+aiosqlite:///{tmp_path / 'inventory.db'}")
+    settings = Settings(database_url=database_url)
     async with open_service(settings, now=machine.wall, steady=machine.boot()) as service:
         await open_shop(service)
         await service.submit(command(adjust(9, reason="received")), actor="test")
@@ -102,9 +100,9 @@ async def test_what_ended_while_the_process_was_down_is_accounted_once(tmp_path:
 
 
 async def test_a_clock_set_back_while_the_process_was_down_starts_at_the_last_record(
-    tmp_path: Path,
+    database_url: str,
 ) -> None:
-    settings = Settings(database_url=f"sqlite+aiosqlite:///{tmp_path / 'inventory.db'}")
+    settings = Settings(database_url=database_url)
     tomorrow = SettableClock()
     tomorrow.move(400 * 365 * 24 * HOUR_S)
     async with open_service(settings, now=tomorrow, steady=tomorrow) as service:

@@ -40,12 +40,13 @@ class Snapshot:
         line_ids: identities of lines that the ledger knows.
         holds: the reservations that the batch names, and those that it changed, by id.
         open_names: ids of the active or confirmed ones among them, by reference.
+        last_names: ids of those among them that were made last, by reference.
         places: active locations.
         retimed: levels whose `next_expiry_at` has to be written although they may not move.
         undecidable: levels with more due holds than were expired; who names one has to wait.
         counts: the counts that the batch names.
         shipments: those that the batch names, and those that it changed, by id.
-        transits: active locations that goods under way may wait in, among those that are named.
+        transits: active locations that goods under way may wait in, among those that matter.
     """
 
     levels: dict[Key, Level] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Snapshot:
     line_ids: set[str] = field(default_factory=set)
     holds: dict[str, Hold] = field(default_factory=dict)
     open_names: dict[str, str] = field(default_factory=dict)
+    last_names: dict[str, str] = field(default_factory=dict)
     places: dict[LocationCode, Place] = field(default_factory=dict)
     changed_holds: dict[str, Hold] = field(default_factory=dict)
     undecidable: set[Key] = field(default_factory=set)
@@ -74,6 +76,11 @@ class Snapshot:
         name = None if reference is None else self.open_names.get(reference)
         return None if name is None else self.holds[name]
 
+    def last_hold(self, reference: str | None) -> Hold | None:
+        """The hold that was made last for a reference, among those that are known."""
+        name = None if reference is None else self.last_names.get(reference)
+        return None if name is None else self.holds[name]
+
     def recipes(self, skus: Iterable[SKU], hold: Hold | None) -> dict[SKU, Recipe]:
         """What one of each item is made of; to a hold that has had a kit, always as it was then."""
         if not self.kits:
@@ -87,6 +94,7 @@ class Snapshot:
         self.holds[row.id] = hold
         if row.reference is None:
             return
+        self.last_names[row.reference] = max(row.id, self.last_names.get(row.reference, ""))
         if row.status in ("active", "confirmed"):
             self.open_names[row.reference] = row.id
         elif self.open_names.get(row.reference) == row.id:
@@ -122,6 +130,7 @@ class Refused(NamedTuple):
     `place` is its index in the command if the results are not one for each line. Of a kit `recipe`
     is what one of it is made of, and `lacks` the components that limit it, at each location that
     would serve it. `own` is the reservation of the caller that it is about, whose end helps nobody.
+    `at` is which of a transfer's locations is at fault, if one of them is.
     """
 
     line: AnyLine
@@ -130,6 +139,7 @@ class Refused(NamedTuple):
     recipe: Recipe = ()
     lacks: Mapping[LocationCode, Sequence[SKU]] = MappingProxyType({})
     own: str | None = None
+    at: LocationCode | None = None
 
 
 Result = Applied | Duplicate | Refused
@@ -241,7 +251,7 @@ def _judge(line: Line, draft: dict[Key, Level], line_ids: set[str], snapshot: Sn
         return Duplicate(line)
     is_clear = not (snapshot.barred_items or snapshot.barred_locations or snapshot.kits)
     if not is_clear and (barred := _bar(line, snapshot)) is not None:
-        return Refused(line, Rejection(barred, {}))
+        return barred
     if isinstance(line, TransferLine):
         return _transfer(line, draft, snapshot)
     key = line[:2]
@@ -269,23 +279,25 @@ def _transfer(line: TransferLine, draft: dict[Key, Level], snapshot: Snapshot) -
         return Refused(line, Rejection(Code.SAME_LOCATION, {}))
     source = _level((line.sku, line.source), draft, snapshot)
     target = _level((line.sku, line.target), draft, snapshot)
-    refusal = guard(source, -line.quantity, is_fact=False) or guard(
-        target, line.quantity, is_fact=False
-    )
-    if refusal is not None:
-        return Refused(line, refusal)
+    if (refusal := guard(source, -line.quantity, is_fact=False)) is not None:
+        return Refused(line, refusal, at=line.source)
+    if (refusal := guard(target, line.quantity, is_fact=False)) is not None:
+        return Refused(line, refusal, at=line.target)
     source, out = move(source, -line.quantity, "transfer_out", line.reason, None)
     target, into = move(target, line.quantity, "transfer_in", line.reason, None)
     draft[line.sku, line.source], draft[line.sku, line.target] = source, target
     return Applied(line, (out, into))
 
 
-def _bar(line: Line, snapshot: Snapshot) -> Code | None:
+def _bar(line: Line, snapshot: Snapshot) -> Refused | None:
     """Why nothing may change there: the item first, then the locations."""
-    code = snapshot.barred(line.sku) or snapshot.barred_locations.get(line.location)
-    if code is None and isinstance(line, TransferLine):
-        code = snapshot.barred_locations.get(line.target)
-    return code
+    if (code := snapshot.barred(line.sku)) is not None:
+        return Refused(line, Rejection(code, {}))
+    places = (line.source, line.target) if isinstance(line, TransferLine) else (line.location,)
+    for place in places:
+        if (code := snapshot.barred_locations.get(place)) is not None:
+            return Refused(line, Rejection(code, {}), at=place)
+    return None
 
 
 def _level(key: Key, draft: dict[Key, Level], snapshot: Snapshot) -> Level:

@@ -62,6 +62,19 @@ class Draft:
         return Decision((), self.changes, hold=hold, facts=facts)
 
 
+def bar(line: ReserveLine, recipe: Recipe, snapshot: Snapshot) -> Code | None:
+    """Why a line can't be had whatever is there: the item, its components, the location."""
+    if snapshot.barred_items:
+        for sku in (line.sku, *(sku for sku, _ in recipe)):
+            if (code := snapshot.barred_items.get(sku)) is not None:
+                return code
+    if line.location is None:
+        return None
+    barred = snapshot.barred_locations.get(line.location)
+    # What waits there is a transfer's, and will leave with it.
+    return Code.IN_TRANSIT if barred is None and line.location in snapshot.transits else barred
+
+
 def promisable_units(level: Level) -> int:
     """All that a level may promise."""
     return promisable(level, UNITS_MAX)

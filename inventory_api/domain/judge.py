@@ -10,6 +10,7 @@ from inventory_api.domain.reserve import reserve
 from inventory_api.domain.settle import settle
 from inventory_api.domain.shipment import Announce, Cancel, Receive, Reschedule, Shipping
 from inventory_api.domain.shipping import ship
+from inventory_api.domain.types import SKU, LocationCode
 
 Asked = Command | Reserve | Settle | Expire | Shipping | OpenCount | RecordCount | SettleCount
 """Everything that can be asked of the stock."""
@@ -54,9 +55,21 @@ def must_wait(command: Asked, snapshot: Snapshot) -> bool:
             return hold is not None and hold.reservation.status == "expired"
         case SettleCount():
             return not snapshot.counts.keys_of(command.id).isdisjoint(snapshot.undecidable)
-        case Announce():
-            taken = {(line.sku, command.source) for line in command.lines}
+        case Announce() | Receive() | Cancel():
+            taken = _taken_by(command, snapshot)
             return any(key in taken for key in snapshot.undecidable)
-        case Expire() | Receive() | Cancel() | Reschedule() | OpenCount() | RecordCount():
-            # What has come or will not come is a fact, whoever holds something there.
+        case Expire() | Reschedule() | OpenCount() | RecordCount():
             return False
+
+
+def _taken_by(
+    command: Announce | Receive | Cancel, snapshot: Snapshot
+) -> set[tuple[SKU, LocationCode | None]]:
+    """The levels that a transfer takes from: its source's, later its transit location's.
+
+    What has come from outside is a fact, whoever holds something there.
+    """
+    if isinstance(command, Announce):
+        return {(line.sku, command.source) for line in command.lines}
+    found = snapshot.shipments.get(command.id)
+    return set() if found is None else {(one.sku, found.shipment.transit) for one in found.lines}

@@ -102,9 +102,14 @@ class Pages:
         ]
 
 
-def write(decided: Sequence[Decided], *, first_seq: int, recorded_at: Instant) -> Pages:
-    """Number the changes of a batch, from `first_seq` without a gap."""
-    pages = Pages(all(map(_is_simple, decided)))
+def write(
+    decided: Sequence[Decided], *, first_seq: int, recorded_at: Instant, are_whole: bool = False
+) -> Pages:
+    """Number the changes of a batch, from `first_seq` without a gap.
+
+    `are_whole` asks for whole rows, also of a simple batch.
+    """
+    pages = Pages(not are_whole and all(map(_is_simple, decided)))
     rows = _simple_rows if pages.is_simple else _rows
     first = first_seq
     for one in decided:
@@ -153,6 +158,9 @@ def _operation(
 ) -> Operation:
     command = one.command
     applied, rejected = _counts(one.decision)
+    if not applied:
+        # Of a reservation, a shipment or a count: there lines share movements, or have several.
+        applied = last - first + 1
     return Operation(
         one.operation_id,
         recorded_at,
@@ -251,6 +259,8 @@ def _not_applied(index: int, result: Refused | Duplicate) -> Answer:
     told: Answer = {"index": index, "sku": line.sku}
     if type(line) is TransferLine:
         told |= {"from": line.source, "to": line.target}
+        if type(result) is Refused and result.at is not None:
+            told["location"] = result.at
     else:
         told |= {"location": line.location}
     if type(result) is Duplicate:

@@ -23,6 +23,7 @@ class Code(StrEnum):
     TOO_MANY_COMPONENTS = "too_many_components"
     SAME_LOCATION = "same_location"
     NOT_TRANSIT = "not_transit"
+    IN_TRANSIT = "in_transit"
     RESERVATION_NOT_ACTIVE = "reservation_not_active"
     RESERVATION_EXPIRED = "reservation_expired"
     NOT_OPEN = "not_open"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from inventory_api.domain.catalog import rfc3339
 from inventory_api.domain.commands import Mode
-from inventory_api.domain.types import SKU, Instant, Key, LocationCode, Recipe
+from inventory_api.domain.types import SKU, Fence, Instant, Key, LocationCode, Recipe
 
 Shown = dict[str, Any]  # Any: JSON values
 
@@ -39,8 +39,9 @@ class Allocation(NamedTuple):
     """What a line of a reservation has at one location, in the order of the table's columns.
 
     `held` to `expired` are units; each unit is in one of these states, and their sum is what was
-    taken. `requested` is the line's whole quantity, also where several locations share it. If the
-    line is of a kit, this is what it has of one component: `kit` is the kit's SKU, else empty, and
+    taken since the line was declared last. `requested` is the line's whole quantity, also where
+    several locations share it, and 0 if a later declaration asks for nothing of it here: then all
+    others are 0 as well. If the line is of a kit, this is what it has of one component: `kit` is the kit's SKU, else empty, and
     `per_kit` the units that one kit takes.
     """
 
@@ -65,7 +66,7 @@ class Allocation(NamedTuple):
 
     @property
     def quantity(self) -> int:
-        """All that was ever taken and not moved to another location."""
+        """All that was taken since the line was declared last."""
         return self.held + self.committed + self.fulfilled + self.released + self.expired
 
 
@@ -178,8 +179,13 @@ class Settle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expire:
-    """Tidy up what is due on some levels: the sweep's command, and the operation of an expiry."""
+    """Tidy up what is due on some levels: the sweep's command, and the operation of an expiry.
 
+    Attributes:
+        fence: under which of several processes does it; None: there is one process only.
+    """
+
+    fence: Fence | None = None
     keys: tuple[tuple[SKU, LocationCode], ...] = ()
     kind: ClassVar[str] = "expire"
     lines: ClassVar[tuple[()]] = ()
@@ -249,9 +255,9 @@ def hold_at(hold: Hold, now: Instant) -> Hold:
 
 
 def _by_line(allocations: Iterable[Allocation]) -> dict[tuple[int, str], list[Bundle]]:
-    """By line and what it names: a declaration may have made another item of a line."""
+    """By line and what it names, without what a later declaration has dropped."""
     lines: dict[tuple[int, str], list[Bundle]] = {}
-    for bundle in bundles(allocations):
+    for bundle in bundles(one for one in allocations if one.requested):
         lines.setdefault((bundle[0].line, bundle[0].name), []).append(bundle)
     return lines
 

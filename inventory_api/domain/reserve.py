@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from inventory_api.domain.decide import Decision, Refused, Snapshot
-from inventory_api.domain.draft import Draft, Stamp, not_active, refused, shortage
+from inventory_api.domain.draft import Draft, Stamp, bar, refused, shortage
 from inventory_api.domain.rejections import Code, Rejection
 from inventory_api.domain.reservation import (
     Allocation,
@@ -27,9 +27,12 @@ def reserve(command: Reserve, snapshot: Snapshot, stamp: Stamp) -> Decision:
     """Hold what is asked for, all lines or none, unless a part is enough.
 
     A declared reservation gives back what it holds first, on the running balance, so that it
-    never stands in its own way; the ledger gets the difference.
+    never stands in its own way; the ledger gets the difference. Nothing declared where nothing is
+    held changes nothing.
     """
     before = snapshot.open_hold(command.reference)
+    if before is None and not command.lines:
+        return _nothing_more(command, snapshot)
     if (refusal := _no_new_hold(command, before)) is not None:
         return refusal
     expires_at = Instant(stamp.now + command.ttl_us)
@@ -60,13 +63,25 @@ def reserve(command: Reserve, snapshot: Snapshot, stamp: Stamp) -> Decision:
 def _no_new_hold(command: Reserve, before: Hold | None) -> Decision | None:
     """Why a hold can't be made or declared under a reference, if it can't."""
     if before is None:
-        return None if command.lines else refused(Code.UNKNOWN_ID, {})
+        return None
     if not before.is_seen_by(command.visible):
         return refused(Code.ALREADY_EXISTS, {})
     if not command.declared:
         return refused(Code.ALREADY_EXISTS, {"id": before.reservation.id})
-    is_promised = any(one.committed or one.fulfilled for one in before.allocations)
-    return not_active(before) if is_promised else None
+    # It may be active still; then what is paid of it is why.
+    for state, status in (("committed", "confirmed"), ("fulfilled", "fulfilled")):
+        if any(getattr(one, state) for one in before.allocations):
+            facts = {"id": before.reservation.id, "state": status}
+            return refused(Code.RESERVATION_NOT_ACTIVE, facts)
+    return None
+
+
+def _nothing_more(command: Reserve, snapshot: Snapshot) -> Decision:
+    """The last reservation of the reference as it is: it holds nothing already."""
+    last = snapshot.last_hold(command.reference)
+    if last is None or not last.is_seen_by(command.visible):
+        return refused(Code.UNKNOWN_ID, {})
+    return Decision((), (), hold=last, facts={"created": False, "backordered": []})
 
 
 def _too_many_components(command: Reserve, recipes: Recipes) -> Decision | None:
@@ -102,7 +117,11 @@ def _wanted(
 def _difference(
     old: dict[Name, Allocation], wanted: dict[Name, Allocation], draft: Draft
 ) -> tuple[Allocation, ...]:
-    """The allocations as they become, with a movement for each that holds more or less."""
+    """The allocations as they become, with a movement for each that holds more or less.
+
+    Each line's account starts anew: what is given back because less is asked for is no part of what
+    the line asked for, and is told by the ledger only. If nothing is asked for, all is released.
+    """
     allocations = []
     for name in sorted({*old, *wanted}):
         key = (name[3], name[1])
@@ -111,6 +130,10 @@ def _difference(
         if one is None:
             assert known is not None
             one = known._replace(held=0)
+            if wanted:
+                one = one._replace(requested=0, released=0, expired=0)
+            else:
+                one = one._replace(released=known.released + held)
         if one.held > held:
             draft.hold(key, one.held - held, one.expires_at)
         elif one.held < held:
@@ -118,9 +141,6 @@ def _difference(
         # Also where less is held than before: its life may have become shorter.
         if one.held and draft.due_by(key, one.expires_at):
             draft.snapshot.retimed.add(key)
-        if known is not None:
-            given_back = known.released + max(0, held - one.held)
-            one = one._replace(released=given_back, expired=known.expired)
         allocations.append(one)
     return tuple(allocations)
 
@@ -142,7 +162,7 @@ def _take_lines(
     most_available = command.sourcing is Sourcing.MOST_AVAILABLE
     for index, line in enumerate(command.lines):
         recipe = recipes[line.sku]
-        if (barred := _bar(line, recipe, snapshot)) is not None:
+        if (barred := bar(line, recipe, snapshot)) is not None:
             wrong.append(Refused(line, Rejection(barred, {}), index))
             continue
         takes, missing = take(
@@ -177,16 +197,6 @@ def _places_of(before: Hold | None) -> dict[SKU, set[LocationCode]]:
         if one.held:
             places.setdefault(one.name, set()).add(one.location)
     return places
-
-
-def _bar(line: ReserveLine, recipe: Recipe, snapshot: Snapshot) -> Code | None:
-    """Why a line can't be had whatever is there: the item, its components, the location."""
-    if not snapshot.barred_items and not snapshot.barred_locations:
-        return None
-    for sku in (line.sku, *(sku for sku, _ in recipe)):
-        if (code := snapshot.barred_items.get(sku)) is not None:
-            return code
-    return None if line.location is None else snapshot.barred_locations.get(line.location)
 
 
 def _without(draft: Draft, before: Hold | None) -> Draft:

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 
 from inventory_api.domain.decide import Decision, Refused, Snapshot
-from inventory_api.domain.draft import Draft, Stamp, not_active, refused, shelf_units, shortage
+from inventory_api.domain.draft import (
+    Draft,
+    Stamp,
+    bar,
+    not_active,
+    refused,
+    shelf_units,
+    shortage,
+)
 from inventory_api.domain.rejections import Code, Rejection
 from inventory_api.domain.reservation import (
     Allocation,
@@ -107,6 +115,9 @@ def _recover(command: Settle, hold: Hold, snapshot: Snapshot) -> Decision:
     for bundle, quantity in zip(moving, parts, strict=True):
         line, recipe = _line_of(bundle, quantity), _recipe_of(bundle)
         code = bundle[0].location
+        if quantity and (barred := bar(line, recipe, snapshot)) is not None:
+            wrong.append(Refused(line, Rejection(barred, {}), bundle[0].line))
+            continue
         free = promisable_of(recipe, code, draft.look, quantity)
         if free < quantity:
             short = shortage(line, recipe, (code,), draft.look, quantity - free)

@@ -275,11 +275,14 @@ def _withdraw(one: Withdrawal, rest: OpenRest, draft: _Draft) -> _Wrong | None:
 
 
 def _carry(line: ShipmentLine, end: LocationCode, units: int, draft: _Draft) -> _Wrong | None:
-    """Units out of the transit location, to the target or back; they are expected no more."""
+    """Units out of the transit location, to the target or back; they are expected no more.
+
+    They leave it as a request does: what is promised there stays.
+    """
     transit = draft.shipment.transit
     assert transit is not None
     wrong = _bar(line.sku, (end, transit), draft.snapshot)
-    wrong = wrong or _guard((line.sku, transit), -units, draft)
+    wrong = wrong or _guard((line.sku, transit), -units, draft, is_fact=False)
     if wrong := wrong or _guard((line.sku, end), units, draft):
         return wrong
     has_arrived = end == line.location

@@ -36,6 +36,13 @@ def is_name(text: str) -> bool:
     return text.isascii() or unicodedata.is_normalized("NFC", text)
 
 
+class Fence(NamedTuple):
+    """The right to do a background job, as long as the token is the lease's (store/leases.py)."""
+
+    name: str
+    token: int
+
+
 class Level(NamedTuple):
     """The stock of one item at one location. Units are whole.
 
@@ -93,7 +100,10 @@ class Movement(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """One request that changed stock, in the order of its columns; movements `first_seq` to `last_seq`."""
+    """One request that changed stock, in the order of its columns; movements `first_seq` to `last_seq`.
+
+    `applied` counts lines of an adjust, a set or a transfer, and movements of all else.
+    """
 
     id: str
     recorded_at: Instant

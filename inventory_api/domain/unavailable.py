@@ -48,6 +48,20 @@ class StorageBusy(Unavailable):
     code = "storage_busy"
 
 
+class StorageConflict(StorageBusy):
+    """Another process was faster: what was decided no longer holds, and is decided again."""
+
+
+class StorageRace(StorageConflict):
+    """Another process wrote the same key first: the next attempt sees it, unless it is a defect."""
+
+
+class StorageUnreachable(Unavailable):
+    """The database server can't be reached, or left before anything was committed."""
+
+    code = "storage_unreachable"
+
+
 class StorageFull(Unavailable):
     """No space left; the transaction is known to be rolled back."""
 

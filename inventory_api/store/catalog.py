@@ -4,14 +4,14 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import exists, insert, literal_column, or_, select, update
+from sqlalchemy import Select, exists, insert, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.catalog import Item, Location, Shown, show_item, show_location
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import SKU, Instant, Recipe
-from inventory_api.store.bulk import VALUES, listed
+from inventory_api.store.bulk import VALUES, listed, lock_all_levels
 from inventory_api.store.kits import (
     is_held,
     kits_of,
@@ -41,15 +41,19 @@ async def shown_items(session: AsyncSession, items: Sequence[Item]) -> list[Show
     return [shown_item(item, kits.get(SKU(item.sku), ())) for item in items]
 
 
-async def find_item(session: AsyncSession, sku: str) -> Item | None:
-    """One item, archived or not."""
-    row = (await session.execute(select(*ITEM_COLUMNS).where(ITEM.c.sku == sku))).first()
+async def find_item(session: AsyncSession, sku: str, *, lock: bool = False) -> Item | None:
+    """One item, archived or not; locked, it stays as it is until the transaction ends."""
+    statement = _locked(select(*ITEM_COLUMNS).where(ITEM.c.sku == sku), lock)
+    row = (await session.execute(statement)).first()
     return None if row is None else Item._make(row)
 
 
-async def find_items(session: AsyncSession, skus: Collection[str]) -> dict[str, Item]:
-    """The items that exist among the SKUs."""
-    rows = await session.execute(select(*ITEM_COLUMNS).where(ITEM.c.sku.in_(VALUES)), listed(skus))
+async def find_items(
+    session: AsyncSession, skus: Collection[str], *, lock: bool = False
+) -> dict[str, Item]:
+    """The items that exist among the SKUs, locked in sorted order."""
+    statement = select(*ITEM_COLUMNS).where(ITEM.c.sku.in_(VALUES)).order_by(ITEM.c.sku)
+    rows = await session.execute(_locked(statement, lock), listed(skus))
     return {row[0]: Item._make(row) for row in rows}
 
 
@@ -104,7 +108,7 @@ async def change_item(
     of it as a kit, or an active kit contains it; `UNFIT_COMPONENT` if a kit is to be active whose
     components are not; what `replace_components` rejects.
     """
-    item = await find_item(session, sku)
+    item = await find_item(session, sku, lock=True)
     if item is None:
         return Outcome(b"{}", Code.UNKNOWN_SKU)
     if if_match is not None and str(item.version) not in if_match:
@@ -125,9 +129,10 @@ async def change_item(
     return _item_outcome(item, recipe)
 
 
-async def find_location(session: AsyncSession, code: str) -> Location | None:
-    """One location, archived or not."""
-    row = (await session.execute(select(*LOCATION_COLUMNS).where(LOCATION.c.code == code))).first()
+async def find_location(session: AsyncSession, code: str, *, lock: bool = False) -> Location | None:
+    """One location, archived or not; locked like an item."""
+    statement = _locked(select(*LOCATION_COLUMNS).where(LOCATION.c.code == code), lock)
+    row = (await session.execute(statement)).first()
     return None if row is None else Location._make(row)
 
 
@@ -164,7 +169,7 @@ async def change_location(
     Rejects: `UNKNOWN_LOCATION`; `VERSION_MISMATCH`; `LOCATION_IN_USE` if it is to be archived
     while a level of it is not empty, or to be no transit location while goods are under way there.
     """
-    location = await find_location(session, code)
+    location = await find_location(session, code, lock=True)
     if location is None:
         return Outcome(b"{}", Code.UNKNOWN_LOCATION)
     if if_match is not None and str(location.version) not in if_match:
@@ -195,6 +200,7 @@ async def _in_use(
     steady: Instant,
 ) -> bool:
     """Whether a level there holds or expects anything, or has promised it."""
+    await lock_all_levels(session)
     lives = exists().where(
         ALLOCATION.c.sku == LEVEL.c.sku,
         ALLOCATION.c.location == LEVEL.c.location,
@@ -212,6 +218,11 @@ async def _no_archive(session: AsyncSession, sku: str, steady: Instant) -> Outco
         return Outcome(b"{}", Code.ITEM_IN_USE)
     kits = await kits_with(session, sku, only_active=True)
     return Outcome(orjson.dumps({"kits": kits}), Code.ITEM_IN_USE) if kits else None
+
+
+def _locked(statement: Select[Any], lock: bool) -> Select[Any]:  # Any: rows of columns
+    # No key is ever changed, so that references to the row may be made meanwhile.
+    return statement.with_for_update(key_share=True) if lock else statement
 
 
 def _item_outcome(item: Item, recipe: Recipe) -> Outcome:

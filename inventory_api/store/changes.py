@@ -1,14 +1,21 @@
 """What a batch leaves behind: numbers from the ledger's head, then one statement for each table."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, literal_column, null, update
+from sqlalchemy import bindparam, literal_column, null, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.ledger import Balance, MovementRow, OnHand
 from inventory_api.domain.types import Instant, Level, Operation
-from inventory_api.store.bulk import execute_many, fetch, prepare
+from inventory_api.store.bulk import (
+    execute_many,
+    fetch,
+    greater,
+    many_inserts,
+    many_updates,
+    prepare,
+)
 from inventory_api.store.tables import LEDGER_HEAD, LEVEL, MOVEMENT, OPERATION
 
 
@@ -19,36 +26,26 @@ class Head(NamedTuple):
     recorded_at: Instant
 
 
-_ADVANCE = prepare(
-    update(LEDGER_HEAD)
-    .values(
-        seq=LEDGER_HEAD.c.seq + bindparam("count"),
-        # A clock that was set back must not make the ledger's time run backwards.
-        recorded_at=func.max(LEDGER_HEAD.c.recorded_at, bindparam("now")),
-    )
-    .returning(LEDGER_HEAD.c.seq, LEDGER_HEAD.c.recorded_at)
+ADVANCED = update(LEDGER_HEAD).values(
+    seq=LEDGER_HEAD.c.seq + bindparam("count"),
+    # A clock that was set back must not make the ledger's time run backwards.
+    recorded_at=greater(LEDGER_HEAD.c.recorded_at, bindparam("now")),
 )
-
+_ADVANCE = prepare(ADVANCED.returning(LEDGER_HEAD.c.seq, LEDGER_HEAD.c.recorded_at))
 
 BALANCES = ("on_hand", "reserved", "committed", "incoming", "version", "seq", "next_expiry_at")
-INSERT_MOVEMENTS = prepare(insert(MOVEMENT))
-_SIMPLE: dict[str, ColumnElement[Any]] = {  # Any: each column has its own type
-    **{name: bindparam(name) for name in MOVEMENT.c.keys()},  # noqa: SIM118 - not a mapping
-    **dict.fromkeys(("d_reserved", "d_committed", "d_incoming"), literal_column("0")),
-    **dict.fromkeys(("line_id", "reservation_id"), null()),
-}
-INSERT_SIMPLE_MOVEMENTS = prepare(insert(MOVEMENT).values(_SIMPLE))
-INSERT_OPERATIONS = prepare(insert(OPERATION))
-INSERT_LEVELS = prepare(insert(LEVEL))
-_AT = (LEVEL.c.sku == bindparam("at_sku"), LEVEL.c.location == bindparam("at_location"))
-UPDATE_LEVELS = prepare(
-    update(LEVEL).values({name: bindparam(f"new_{name}") for name in BALANCES}).where(*_AT)
+INSERT_MOVEMENTS = many_inserts(MOVEMENT)
+INSERT_SIMPLE_MOVEMENTS = many_inserts(
+    MOVEMENT,
+    constants={
+        **dict.fromkeys(("d_reserved", "d_committed", "d_incoming"), literal_column("0")),
+        **dict.fromkeys(("line_id", "reservation_id"), null()),
+    },
 )
-UPDATE_ON_HAND = prepare(
-    update(LEVEL)
-    .values({name: bindparam(f"new_{name}") for name in ("on_hand", "version", "seq")})
-    .where(*_AT)
-)
+INSERT_OPERATIONS = many_inserts(OPERATION)
+INSERT_LEVELS = many_inserts(LEVEL)
+UPDATE_LEVELS = many_updates(LEVEL, set_=BALANCES, keys=("sku", "location"))
+UPDATE_ON_HAND = many_updates(LEVEL, set_=("on_hand", "version", "seq"), keys=("sku", "location"))
 
 
 async def advance_head(session: AsyncSession, count: int, now: Instant) -> Head:

@@ -19,6 +19,8 @@ NAMING = {
 }
 # STRICT tables of SQLite know INTEGER, TEXT and BLOB only.
 Whole = BigInteger().with_variant(Integer, "sqlite")
+# By its bytes, whatever the database's language is: names are compared and sorted alike everywhere.
+Name = Text().with_variant(Text(collation="C"), "postgresql")
 STRICT = {"sqlite_strict": True}
 CLUSTERED = {"sqlite_strict": True, "sqlite_with_rowid": False}
 
@@ -27,7 +29,7 @@ class Table(DeclarativeBase):
     """Columns named `…_at` are microseconds since 1970 UTC; quantities are whole units."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {int: Whole, str: Text, bytes: LargeBinary}  # noqa: RUF012 - SQLAlchemy's
+    type_annotation_map = {int: Whole, str: Name, bytes: LargeBinary}  # noqa: RUF012 - SQLAlchemy's
 
 
 def table(row: type[Table]) -> Core:

@@ -13,26 +13,33 @@ from inventory_api.domain.count_sheet import (
     RecordCount,
     SettleCount,
     Step,
+    Tally,
 )
 from inventory_api.domain.types import Key, LocationCode
 from inventory_api.store.bulk import (
     FIRST,
-    LISTED,
+    PAIRS,
     SECOND,
-    THIRD,
+    STEPS,
     VALUES,
+    Lock,
+    Prepared,
     execute_many,
     fetch,
     listed,
+    many_upserts,
     prepare,
-    upsert,
 )
 from inventory_api.store.tables import COUNT_LINE, COUNT_SHEET, LEVEL, MOVEMENT
 
 SHEET_COLUMNS = tuple(COUNT_SHEET.c[name] for name in CountSheet._fields)
 LINE_COLUMNS = tuple(COUNT_LINE.c[name] for name in CountLine._fields)
 
-_BY_ID = prepare(select(*SHEET_COLUMNS).where(COUNT_SHEET.c.id.in_(VALUES)))
+_SHEETS = select(*SHEET_COLUMNS).where(COUNT_SHEET.c.id.in_(VALUES)).order_by(COUNT_SHEET.c.id)
+_BY_ID: dict[Lock, Prepared] = {
+    Lock.NONE: prepare(_SHEETS),
+    Lock.WAIT: prepare(_SHEETS.with_for_update()),
+}
 _LINES = prepare(
     select(*LINE_COLUMNS)
     .where(COUNT_LINE.c.count_id.in_(VALUES))
@@ -41,7 +48,7 @@ _LINES = prepare(
 # An outer join keeps the list outside, as for levels.
 _LINES_OF_ITEMS = prepare(
     select(*LINE_COLUMNS).join_from(
-        LISTED,
+        PAIRS,
         COUNT_LINE,
         (COUNT_LINE.c.count_id == FIRST) & (COUNT_LINE.c.sku == SECOND),
         isouter=True,
@@ -57,11 +64,11 @@ _ON_HAND_AT = prepare(
     select(
         MOVEMENT.c.level_version, MOVEMENT.c.sku, MOVEMENT.c.location, MOVEMENT.c.on_hand
     ).join_from(
-        LISTED,
+        STEPS,
         MOVEMENT,
-        (MOVEMENT.c.level_version == FIRST)
-        & (MOVEMENT.c.sku == SECOND)
-        & (MOVEMENT.c.location == THIRD),
+        (MOVEMENT.c.level_version == STEPS.c.first)
+        & (MOVEMENT.c.sku == STEPS.c.second)
+        & (MOVEMENT.c.location == STEPS.c.third),
         isouter=True,
     )
 )
@@ -76,29 +83,27 @@ _LAST_SETS = prepare(
             MOVEMENT.c.location == SECOND,
             MOVEMENT.c.type == literal_column("'set'"),
         )
-        .correlate(LISTED)
+        .correlate(PAIRS)
         .scalar_subquery(),
-    ).select_from(LISTED)
+    ).select_from(PAIRS)
 )
-_KEEP_SHEETS = prepare(
-    upsert(
-        COUNT_SHEET,
-        ["id"],
-        ["status", "version", "line_count", "counted_count", "approved_by", "operation_id"],
-    )
+_KEEP_SHEETS = many_upserts(
+    COUNT_SHEET,
+    keys=["id"],
+    changing=["status", "version", "line_count", "counted_count", "approved_by", "operation_id"],
 )
-_KEEP_LINES = prepare(
-    upsert(
-        COUNT_LINE,
-        ["count_id", "sku"],
-        ["level_version", "expected", "counted", "posted_version"],
-    )
+_KEEP_LINES = many_upserts(
+    COUNT_LINE,
+    keys=["count_id", "sku"],
+    changing=["level_version", "expected", "counted", "posted_version"],
 )
 
 
-async def sheets_of(session: AsyncSession, ids: Collection[str]) -> dict[str, CountSheet]:
-    """The counts that exist among the ids, without their lines."""
-    rows = await fetch(session, _BY_ID, listed(ids))
+async def sheets_of(
+    session: AsyncSession, ids: Collection[str], lock: Lock = Lock.NONE
+) -> dict[str, CountSheet]:
+    """The counts that exist among the ids, without their lines, which a lock covers too."""
+    rows = await fetch(session, _BY_ID[lock], listed(ids))
     return {row[0]: CountSheet._make(row) for row in rows}
 
 
@@ -167,31 +172,41 @@ def _whole_locations(opened: Iterable[OpenCount]) -> Mapping[LocationCode, int]:
 async def _add_changed(
     session: AsyncSession, counts: Counts, changed: Sequence[RecordCount | SettleCount]
 ) -> None:
-    """The counts, the lines that are wanted of them, and what the ledger says about these."""
-    counts.sheets.update(await sheets_of(session, {command.id for command in changed}))
+    """The counts and the lines that are wanted of them."""
+    counts.sheets.update(await sheets_of(session, {command.id for command in changed}, Lock.WAIT))
     counts.lines.update((name, {}) for name in counts.sheets)
     settled = {command.id for command in changed if isinstance(command, SettleCount)}
-    tallies = [
-        (command.id, tally)
-        for command in changed
-        if isinstance(command, RecordCount) and command.id in counts.sheets
-        for tally in command.lines
-    ]
-    items = {(name, tally.sku) for name, tally in tallies}
+    items = {(name, tally.sku) for name, tally in _tallies(counts, changed)}
     for line in await _lines_named(session, settled, items):
         counts.lines[line.count_id][line.sku] = line
-    keys = {(name, key) for name in counts.sheets for key in counts.keys_of(name)}
-    keys |= {(name, (sku, counts.sheets[name].location)) for name, sku in items}
-    counts.named.update(key for _, key in keys)
+    counts.named.update(key for name in counts.sheets for key in counts.keys_of(name))
+    counts.named.update((sku, counts.sheets[name].location) for name, sku in items)
+
+
+async def measure(session: AsyncSession, counts: Counts, commands: Iterable[object]) -> None:
+    """Add what the ledger says about the levels of counts: when they are locked, it stays so."""
+    tallies = list(_tallies(counts, commands))
     steps = {
         (tally.level_version, tally.sku, counts.sheets[name].location)
         for name, tally in tallies
         if tally.level_version
     }
     counts.on_hand_at.update(await _on_hand_at(session, steps))
-    posted = {one.id for one in changed if isinstance(one, SettleCount) and one.verb == "post"}
-    last_sets = await _last_sets(session, {key for name, key in keys if name in posted})
-    counts.last_sets.update(last_sets)
+    posted = {one.id for one in commands if isinstance(one, SettleCount) and one.verb == "post"}
+    named = posted & counts.sheets.keys()
+    keys = {key for name in named for key in counts.keys_of(name)}
+    keys |= {(tally.sku, counts.sheets[name].location) for name, tally in tallies if name in named}
+    counts.last_sets.update(await _last_sets(session, keys))
+
+
+def _tallies(counts: Counts, commands: Iterable[object]) -> Iterable[tuple[str, Tally]]:
+    """What was counted, by the counts that there are."""
+    return (
+        (command.id, tally)
+        for command in commands
+        if isinstance(command, RecordCount) and command.id in counts.sheets
+        for tally in command.lines
+    )
 
 
 async def _lines_named(

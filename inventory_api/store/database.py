@@ -1,23 +1,17 @@
-"""The database: one connection that writes, a few that read, and the schema they expect."""
+"""The database: sessions that write, sessions that read, and the schema they expect."""
 
-import os
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from sqlalchemy import text
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from inventory_api.domain.unavailable import StorageBusy
-from inventory_api.store.connection import OneHopConnection
+from inventory_api.domain.types import Instant
 from inventory_api.store.faults import fault_of
-from inventory_api.store.lock import AlreadyServed, ProcessLock
+from inventory_api.store.options import DatabaseOptions
+from inventory_api.store.postgres import Postgres
 from inventory_api.store.schema import (
     SchemaOutdated,
     current_revision,
@@ -25,40 +19,13 @@ from inventory_api.store.schema import (
     is_known,
     upgrade,
 )
-from inventory_api.telemetry import get_logger
-
-logger = get_logger(__name__)
+from inventory_api.store.sqlite import SQLite
 
 Session = AsyncSession
-
-# STRICT tables need 3.37 (2021).
-SQLITE_VERSION_MIN = (3, 37)
-# The page check reads the whole file: 64 MiB take half a second. Larger files rely on SQLite's
-# own checks of what it reads.
-QUICK_CHECK_BYTES_MAX = 64 << 20
-# The write-ahead log is cut to this size when it is folded back.
-WAL_BYTES_KEPT = 16 << 20
 
 
 class DatabaseClosed(RuntimeError):
     """The database is used before it was entered or after it was left."""
-
-
-class DatabaseDamaged(RuntimeError):
-    """The file is not a sound database; it is left as it is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseOptions:
-    """What a database needs to know; meaning and units as in settings.py."""
-
-    url: str
-    migrate_at_start: bool = True
-    reader_connections: int = 2
-    busy_timeout_s: float = 2.0
-    cache_kib: int = 16_384
-    wal_checkpoint_pages: int = 4_000
-    read_only: bool = False
 
 
 class Database:
@@ -71,26 +38,22 @@ class Database:
         AlreadyServed: another process has the file.
         SchemaOutdated: the schema is not this program's and migrating is off.
         DatabaseDamaged: the file is not a sound database.
+        DatabaseUnsafe: the server would lose acknowledged changes, or is a replica.
     """
 
     def __init__(self, options: DatabaseOptions) -> None:
         self.options = options
-        self.path = _path(options.url)
+        self._kind = _kind(options)
         self._writer: AsyncEngine | None = None
         self._readers: AsyncEngine | None = None
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> "Database":
         async with AsyncExitStack() as exits:
-            if self.options.read_only and not self.path.exists():
-                raise FileNotFoundError(f"{self.path} does not exist.")
-            if not self.options.read_only:
-                exits.enter_context(ProcessLock(self.path))
-                _create(self.path)
-            _check_version()
-            self._writer = self._engine(writes=True)
+            await exits.enter_async_context(self._kind.claimed())
+            self._writer = self._kind.engine(writes=True)
             exits.push_async_callback(self._writer.dispose)
-            self._readers = self._engine(writes=False)
+            self._readers = self._kind.engine(writes=False)
             exits.push_async_callback(self._readers.dispose)
             try:
                 await self._check()
@@ -110,6 +73,17 @@ class Database:
         self._writer = self._readers = None
         await self._exits.aclose()
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes write too."""
+        return self._kind.is_shared
+
+    @property
+    def path(self) -> Path:
+        """The file of a database that is one."""
+        assert isinstance(self._kind, SQLite), "it is no file"
+        return self._kind.path
+
     @asynccontextmanager
     async def writer(self) -> AsyncIterator[AsyncSession]:
         """The session on the one connection that writes; rolled back unless committed."""
@@ -123,20 +97,34 @@ class Database:
             yield session
 
     async def migrate(self) -> None:
-        """Bring the schema up to this program's revision."""
+        """Bring the schema up to this program's revision; one process at a time."""
         async with self._open(self._writer).begin() as connection:
+            await connection.run_sync(self._kind.lock_migrations)
             revision = await connection.run_sync(current_revision)
             if revision is not None and not is_known(revision):
                 raise SchemaOutdated(found=revision)
             await connection.run_sync(upgrade)
 
     async def check_schema(self) -> None:
-        """Raise `SchemaOutdated` unless the schema is this program's."""
+        """Raise `SchemaOutdated` unless this program can work with the schema.
+
+        A shared one may be ahead: the processes of the release before go on while the new ones are
+        started (docs/scaling.md, "expand, migrate, contract").
+        """
         async with self.reader() as session:
             connection = await session.connection()
             revision = await connection.run_sync(current_revision)
-        if revision != expected_revision():
+        is_ahead = self.is_shared and revision is not None and not is_known(revision)
+        if revision != expected_revision() and not is_ahead:
             raise SchemaOutdated(found=revision)
+
+    async def now(self) -> Instant | None:
+        """The server's time, which processes on several machines share; None of a file.
+
+        It is as late as the answer took to come: by that, two processes differ.
+        """
+        async with self._open(self._readers).connect() as connection:
+            return await self._kind.now(connection)
 
     def checked_out(self) -> int:
         """How many connections are in use."""
@@ -144,115 +132,27 @@ class Database:
         return sum(engine.pool.checkedout() for engine in engines)  # type: ignore[attr-defined]
 
     def wal_bytes(self) -> int:
-        """The size of the write-ahead log."""
-        try:
-            return os.stat(f"{self.path}-wal").st_size
-        except FileNotFoundError:
-            return 0
+        """The size of a file's write-ahead log."""
+        return self._kind.wal_bytes()
 
     def _open(self, engine: AsyncEngine | None) -> AsyncEngine:
         if engine is None:
             raise DatabaseClosed("The database is closed: use it inside `async with database:`.")
         return engine
 
-    def _engine(self, *, writes: bool) -> AsyncEngine:
-        connect = partial(_connect, self.path, self.options)
-        set_up = partial(_set_up, options=self.options, writes=writes)
-
-        async def connected() -> OneHopConnection:
-            begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
-            return await OneHopConnection(connect, set_up=set_up, begin=begin).open()
-
-        return create_async_engine(
-            "sqlite+aiosqlite://",
-            async_creator=connected,
-            poolclass=AsyncAdaptedQueuePool,
-            pool_size=1 if writes else self.options.reader_connections,
-            max_overflow=0,
-            pool_timeout=None,
-        )
-
     async def _check(self) -> None:
-        await self._check_pages()
-        if self.options.migrate_at_start and not self.options.read_only:
+        await self._kind.check(self._open(self._readers))
+        wanted = self.options.migrate_at_start
+        migrates = self._kind.migrates_at_start if wanted is None else wanted
+        if migrates and not self.options.read_only:
             await self.migrate()
         await self.check_schema()
 
-    async def _check_pages(self) -> None:
-        if self.path.stat().st_size > QUICK_CHECK_BYTES_MAX:
-            return
-        try:
-            async with self.reader() as session:
-                verdict = await session.scalar(text("PRAGMA quick_check(1)"))
-        except Exception as error:
-            if fault_of(error) is StorageBusy:
-                raise AlreadyServed(f"{self.path} is locked by another program.") from error
-            raise DatabaseDamaged(f"{self.path} is not a sound SQLite database.") from error
-        if verdict != "ok":
-            raise DatabaseDamaged(f"{self.path} is damaged: {verdict}")
 
-
-def _path(url: str) -> Path:
-    parsed = make_url(url)
-    if parsed.drivername not in {"sqlite+aiosqlite", "sqlite"}:
-        raise ValueError(f"INVENTORY_DATABASE_URL: {parsed.drivername} is not supported yet.")
-    if not parsed.database or parsed.database == ":memory:":
-        raise ValueError("INVENTORY_DATABASE_URL must name a file: memory is not durable.")
-    # Resolved, so that one file has one lock, by whatever name it is opened.
-    return Path(parsed.database).resolve()
-
-
-def _create(path: Path) -> None:
-    """Make an empty file that only its owner can read; SQLite gives its companions the mode.
-
-    This happens before any connection exists: closing a descriptor of a database file drops the
-    locks that the process has on it.
-    """
-    if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-
-
-def _connect(path: Path, options: DatabaseOptions) -> sqlite3.Connection:
-    return sqlite3.connect(
-        path, isolation_level=None, timeout=options.busy_timeout_s, check_same_thread=False
-    )
-
-
-def _set_up(connection: sqlite3.Connection, *, options: DatabaseOptions, writes: bool) -> None:
-    """Everything that SQLite forgets when a connection is closed."""
-    pragmas = {
-        "foreign_keys": "ON",
-        "trusted_schema": "OFF",
-        # Without it REPLACE deletes rows behind the triggers that forbid it.
-        "recursive_triggers": "ON",
-        "cache_size": -options.cache_kib,
-        "temp_store": "MEMORY",
-    }
-    if writes and not options.read_only:
-        pragmas |= {
-            "journal_mode": "WAL",
-            "synchronous": "FULL",
-            "wal_autocheckpoint": options.wal_checkpoint_pages,
-            "journal_size_limit": WAL_BYTES_KEPT,
-        }
-    else:
-        # One connection writes and checkpoints: two would meet the WAL-reset defect.
-        pragmas |= {"query_only": 1, "wal_autocheckpoint": 0}
-    for name, value in pragmas.items():
-        connection.execute(f"PRAGMA {name} = {value}")
-
-
-def _check_version() -> None:
-    version = sqlite3.sqlite_version_info
-    if version < SQLITE_VERSION_MIN:
-        raise RuntimeError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or later is needed.")
-    is_mended = version >= (3, 51, 3) or (
-        version[:2] in {(3, 50), (3, 44)} and version[2] >= (7 if version[1] == 50 else 6)
-    )
-    if not is_mended:
-        logger.warning(
-            "sqlite_wal_reset_defect",
-            sqlite=sqlite3.sqlite_version,
-            advice="This SQLite has the WAL-reset defect (mended in 3.51.3). The service avoids it "
-            "by writing and checkpointing on one connection; let no other program write the file.",
-        )
+def _kind(options: DatabaseOptions) -> SQLite | Postgres:
+    url = make_url(options.url)
+    if url.drivername in {"sqlite+aiosqlite", "sqlite"}:
+        return SQLite(url, options)
+    if url.drivername in {"postgresql+asyncpg", "postgresql"}:
+        return Postgres(url, options)
+    raise ValueError(f"INVENTORY_DATABASE_URL: {url.drivername} is not supported.")

@@ -51,15 +51,14 @@ RULES: dict[str, tuple[str, str]] = {
 }
 """What can be wrong: the invariant that it breaks, and what it means."""
 
-GUARDS = frozenset(
-    {
-        "movement_update",
-        "movement_delete",
-        "operation_update",
-        "operation_delete",
-        "ix_movement_line_id",
-    }
-)
+GUARDS = {
+    "sqlite": {"movement_update", "movement_delete", "operation_update", "operation_delete"},
+    "postgresql": {
+        *("movement_never_changes", "movement_never_emptied"),
+        *("operation_never_changes", "operation_never_emptied"),
+    },
+}
+"""The triggers that protect the ledger, by kind of database."""
 
 
 class Finding(NamedTuple):

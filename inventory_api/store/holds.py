@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, case, func, literal_column, select, true, update
+from sqlalchemy import BigInteger, and_, bindparam, case, cast, func, literal_column, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.catalog import rfc3339
@@ -12,13 +12,17 @@ from inventory_api.domain.types import Instant, Key
 from inventory_api.store.bulk import (
     FIRST,
     LISTED,
+    PAIRS,
     SECOND,
     VALUES,
+    Lock,
+    Prepared,
     execute_many,
     fetch,
     listed,
+    many_updates,
+    many_upserts,
     prepare,
-    upsert,
 )
 from inventory_api.store.tables import ALLOCATION, LEVEL, RESERVATION
 
@@ -30,7 +34,14 @@ _IS_HELD = ALLOCATION.c.held > literal_column("0")
 _IS_DUE = _IS_HELD & (ALLOCATION.c.expires_at <= bindparam("now"))
 _UNITS = ("held", "committed", "fulfilled", "released", "expired")
 
-_BY_ID = prepare(select(*RESERVATION_COLUMNS).where(RESERVATION.c.id.in_(VALUES)))
+_ROWS = select(*RESERVATION_COLUMNS).where(RESERVATION.c.id.in_(VALUES)).order_by(RESERVATION.c.id)
+# In the order of the ids, like everybody, so that two batches do not wait for each other. A batch
+# that holds levels already waits for nobody.
+_BY_ID: dict[Lock, Prepared] = {
+    Lock.NONE: prepare(_ROWS),
+    Lock.WAIT: prepare(_ROWS.with_for_update()),
+    Lock.SKIP: prepare(_ROWS.with_for_update(skip_locked=True)),
+}
 # With the condition of the index that has these and no others; an outer join, so that the list
 # stays outside: a planner that begins with the status walks all that are active.
 _OPEN = prepare(
@@ -42,6 +53,15 @@ _OPEN = prepare(
         & literal_column("status IN ('active', 'confirmed')"),
         isouter=True,
     )
+)
+# The last one of each, by one seek.
+_LAST = prepare(
+    select(
+        select(func.max(RESERVATION.c.id))
+        .where(RESERVATION.c.reference == LISTED.c.value)
+        .correlate(LISTED)
+        .scalar_subquery()
+    ).select_from(LISTED)
 )
 _ALLOCATIONS = prepare(
     select(*ALLOCATION_COLUMNS)
@@ -57,13 +77,14 @@ _ALLOCATIONS = prepare(
 _DUE = prepare(
     select(ALLOCATION.c.reservation_id)
     .distinct()
-    .join_from(LISTED, ALLOCATION, _AT_KEY)
+    .join_from(PAIRS, ALLOCATION, _AT_KEY)
     .where(_IS_DUE)
     .limit(bindparam("limit"))
 )
 _DUE_UNITS = prepare(
-    select(ALLOCATION.c.sku, ALLOCATION.c.location, func.sum(ALLOCATION.c.held))
-    .join_from(LISTED, ALLOCATION, _AT_KEY)
+    # PostgreSQL adds whole numbers up to a decimal.
+    select(ALLOCATION.c.sku, ALLOCATION.c.location, cast(func.sum(ALLOCATION.c.held), BigInteger))
+    .join_from(PAIRS, ALLOCATION, _AT_KEY)
     .where(_IS_DUE)
     .group_by(ALLOCATION.c.sku, ALLOCATION.c.location)
 )
@@ -74,7 +95,7 @@ _FIRST_END = (
     .where(_AT_KEY, _IS_HELD, ALLOCATION.c.expires_at > bindparam("now"))
     .scalar_subquery()
 )
-_NEXT = prepare(select(FIRST, SECOND, _FIRST_END).select_from(LISTED))
+_NEXT = prepare(select(FIRST, SECOND, _FIRST_END).select_from(PAIRS))
 _LIVE = case((ALLOCATION.c.expires_at > bindparam("now"), ALLOCATION.c.held), else_=0)
 _PROMISES = prepare(
     select(
@@ -103,29 +124,39 @@ _DUE_LEVELS = prepare(
 _NEXT_EXPIRY = select(func.min(LEVEL.c.next_expiry_at)).where(LEVEL.c.next_expiry_at.is_not(None))
 
 
-_KEEP_RESERVATIONS = prepare(upsert(RESERVATION, ["id"], ["status", "expires_at", "version"]))
-_KEEP_ALLOCATIONS = prepare(
-    upsert(
-        ALLOCATION,
-        ["sku", "location", "reservation_id", "line", "kit"],
-        ["requested", "expires_at", *_UNITS],
-    )
+_KEEP_RESERVATIONS = many_upserts(
+    RESERVATION, keys=["id"], changing=["status", "expires_at", "version"]
 )
-_RETIME = prepare(
-    update(LEVEL)
-    .values(next_expiry_at=bindparam("at"))
-    .where(LEVEL.c.sku == bindparam("at_sku"), LEVEL.c.location == bindparam("at_location"))
+_KEEP_ALLOCATIONS = many_upserts(
+    ALLOCATION,
+    keys=["sku", "location", "reservation_id", "line", "kit"],
+    changing=["requested", "expires_at", *_UNITS],
 )
+_RETIME = many_updates(LEVEL, set_=["next_expiry_at"], keys=["sku", "location"])
 
 
-async def holds_of(session: AsyncSession, ids: Collection[str]) -> dict[str, Hold]:
-    """The reservations that exist among the ids, with all their allocations."""
+async def reservations_of(
+    session: AsyncSession, ids: Collection[str], lock: Lock = Lock.NONE
+) -> list[Reservation]:
+    """The reservations that exist among the ids, without what they have."""
     if not ids:
+        return []
+    return list(map(Reservation._make, await fetch(session, _BY_ID[lock], listed(ids))))
+
+
+async def holds_of(
+    session: AsyncSession, ids: Collection[str], lock: Lock = Lock.NONE
+) -> dict[str, Hold]:
+    """The reservations that exist among the ids, with all their allocations.
+
+    Locking the reservation locks what it has: nobody changes an allocation without it.
+    """
+    rows = await reservations_of(session, ids, lock)
+    if not rows:
         return {}
     allocations: dict[str, list[Allocation]] = {}
-    for row in await fetch(session, _ALLOCATIONS, listed(ids)):
+    for row in await fetch(session, _ALLOCATIONS, listed([row.id for row in rows])):
         allocations.setdefault(row[2], []).append(Allocation._make(row))
-    rows = map(Reservation._make, await fetch(session, _BY_ID, listed(ids)))
     return {row.id: Hold(row, tuple(allocations.get(row.id, ()))) for row in rows}
 
 
@@ -135,6 +166,24 @@ async def open_ids(session: AsyncSession, references: Collection[str]) -> set[st
         return set()
     rows = await fetch(session, _OPEN, listed(references))
     return {row[0] for row in rows if row[0] is not None}
+
+
+async def last_ids(session: AsyncSession, references: Collection[str]) -> set[str]:
+    """The reservations that were made last under the references."""
+    if not references:
+        return set()
+    rows = await fetch(session, _LAST, listed(references))
+    return {row[0] for row in rows if row[0] is not None}
+
+
+async def current_hold(session: AsyncSession, reference: str) -> Hold | None:
+    """The open reservation of a reference, else the last one that was made under it.
+
+    An older one may be open: one that was paid late, when the newer one had been released.
+    """
+    ids = await open_ids(session, {reference}) or await last_ids(session, {reference})
+    holds = await holds_of(session, ids)
+    return next(iter(holds.values()), None)
 
 
 async def due_ids(
@@ -234,14 +283,6 @@ async def hold_page(
         ids = ids[:-1] or ids
     holds = await holds_of(session, ids)
     return [holds[one] for one in ids], ids[-1] if is_full else None
-
-
-async def last_id(session: AsyncSession, reference: str) -> str | None:
-    """The last reservation that was made under a reference."""
-    found: str | None = await session.scalar(
-        select(func.max(RESERVATION.c.id)).where(RESERVATION.c.reference == reference)
-    )
-    return found
 
 
 class Promise(NamedTuple):

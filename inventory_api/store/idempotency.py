@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import Instant
-from inventory_api.store.bulk import FIRST, LISTED, SECOND, execute_many, listed, prepare
+from inventory_api.store.bulk import FIRST, PAIRS, SECOND, execute_many, listed, many_inserts
 from inventory_api.store.tables import IDEMPOTENCY
 
 Caller = tuple[str, str]
@@ -36,9 +36,9 @@ class Remembered(NamedTuple):
 
 _COLUMNS = tuple(IDEMPOTENCY.c[name] for name in Remembered._fields)
 _FIND = select(*_COLUMNS).join_from(
-    LISTED, IDEMPOTENCY, (IDEMPOTENCY.c.actor == FIRST) & (IDEMPOTENCY.c.key == SECOND)
+    PAIRS, IDEMPOTENCY, (IDEMPOTENCY.c.actor == FIRST) & (IDEMPOTENCY.c.key == SECOND)
 )
-_INSERT = prepare(insert(IDEMPOTENCY))
+_INSERT = many_inserts(IDEMPOTENCY)
 
 
 async def remembered(
@@ -52,8 +52,8 @@ async def remembered(
 
 
 async def remember(session: AsyncSession, rows: Sequence[Remembered]) -> None:
-    """Keep outcomes, in the transaction of their effects."""
-    await execute_many(session, _INSERT, rows)
+    """Keep outcomes, in the transaction of their effects; sorted, so that nobody waits in a circle."""
+    await execute_many(session, _INSERT, sorted(rows, key=lambda row: row[:2]))
 
 
 async def forget_before(session: AsyncSession, instant: Instant, *, rows_max: int) -> int:

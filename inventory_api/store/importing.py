@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import bindparam, insert, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.catalog import Item
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import Instant
-from inventory_api.store.bulk import execute_many, prepare
+from inventory_api.store.bulk import execute_many, many_inserts, many_updates
 from inventory_api.store.catalog import find_items
 from inventory_api.store.idempotency import Remembered, remember, remembered
 from inventory_api.store.tables import ITEM
@@ -19,12 +18,8 @@ from inventory_api.store.tables import ITEM
 Fields = Mapping[str, Any]  # Any: checked values, by the names of the import's columns
 
 _CHANGED = ("name", "barcode", "amount", "currency", "version", "updated_at")
-_INSERT = prepare(insert(ITEM))
-_UPDATE = prepare(
-    update(ITEM)
-    .values({name: bindparam(f"new_{name}") for name in _CHANGED})
-    .where(ITEM.c.sku == bindparam("at_sku"))
-)
+_INSERT = many_inserts(ITEM)
+_UPDATE = many_updates(ITEM, set_=_CHANGED, keys=["sku"])
 
 
 class Entry(NamedTuple):
@@ -51,7 +46,7 @@ async def import_items(
     """
     callers = {(actor, entry.key.key) for entry in entries if entry.key is not None}
     known = {} if dry_run else await remembered(session, callers)
-    before = await find_items(session, {entry.fields["sku"] for entry in entries})
+    before = await find_items(session, {entry.fields["sku"] for entry in entries}, lock=not dry_run)
     after = dict(before)
     kept: list[Remembered] = []
     outcomes = []

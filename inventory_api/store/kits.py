@@ -4,14 +4,22 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, delete, insert, literal_column, select
+from sqlalchemy import ColumnElement, Select, delete, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.kits import KITS_TOLD_MAX
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import SKU, Recipe
-from inventory_api.store.bulk import VALUES, execute_many, fetch, listed, prepare
+from inventory_api.store.bulk import (
+    VALUES,
+    execute_many,
+    fetch,
+    listed,
+    lock_all_levels,
+    many_inserts,
+    prepare,
+)
 from inventory_api.store.tables import ALLOCATION, ITEM, KIT_COMPONENT, LEVEL
 
 _KIT, _COMPONENT = KIT_COMPONENT.c.kit, KIT_COMPONENT.c.component
@@ -27,7 +35,7 @@ _KNOWN = prepare(
     .where(ITEM.c.sku.in_(VALUES))
     .order_by(ITEM.c.sku, _COMPONENT)
 )
-_INSERT = prepare(insert(KIT_COMPONENT))
+_INSERT = many_inserts(KIT_COMPONENT)
 _STATUSES = select(ITEM.c.sku, ITEM.c.status).where(ITEM.c.sku.in_(VALUES))
 # With the condition of the index that has these and no others.
 _IS_OPEN: ColumnElement[bool] = literal_column("kit <> '' AND held + committed > 0")
@@ -101,6 +109,7 @@ def _unfit(status: str | None, *, is_kit: bool) -> Code | None:
 
 
 async def _no_kit(session: AsyncSession, kit: str, recipe: Recipe) -> Outcome | None:
+    await lock_all_levels(session)
     # Levels are never removed: one that is there tells that there was stock.
     if await _has_any(session, select(LEVEL.c.sku).where(LEVEL.c.sku == kit).limit(1)):
         return Outcome(b"{}", Code.HAD_STOCK)

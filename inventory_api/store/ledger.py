@@ -2,12 +2,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, select
+from sqlalchemy import ColumnElement, Select, Subquery, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.types import SKU, Instant, Level, LocationCode, Movement, Operation
-from inventory_api.store.bulk import FIRST, LISTED, SECOND, THIRD, listed
+from inventory_api.store.bulk import STEPS, is_shared, listed
 from inventory_api.store.changes import Head
 from inventory_api.store.snapshot import LEVEL_COLUMNS
 from inventory_api.store.tables import LEDGER_HEAD, LEVEL, MOVEMENT, OPERATION
@@ -37,14 +38,14 @@ Step = tuple[int, SKU, LocationCode]
 """A version of a level: the key of one movement."""
 
 _AT_STEP = (
-    (MOVEMENT.c.level_version == FIRST)
-    & (MOVEMENT.c.sku == SECOND)
-    & (MOVEMENT.c.location == THIRD)
+    (MOVEMENT.c.level_version == STEPS.c.first)
+    & (MOVEMENT.c.sku == STEPS.c.second)
+    & (MOVEMENT.c.location == STEPS.c.third)
 )
-_STEPS = select(*MOVEMENT_COLUMNS).join_from(LISTED, MOVEMENT, _AT_STEP)
+_STEPS = select(*MOVEMENT_COLUMNS).join_from(STEPS, MOVEMENT, _AT_STEP)
 _STEP_SEQS = select(
     MOVEMENT.c.level_version, MOVEMENT.c.sku, MOVEMENT.c.location, MOVEMENT.c.seq
-).join_from(LISTED, MOVEMENT, _AT_STEP)
+).join_from(STEPS, MOVEMENT, _AT_STEP)
 
 
 async def _movements_of_item(
@@ -84,15 +85,16 @@ async def list_movements(
     if wanted.sku is not None and wanted.is_of_item:
         movements = await _movements_of_item(session, wanted, after=after, limit=limit)
         return [one for one in movements if until is None or one.seq <= until][:limit]
-    statement = (
-        select(*MOVEMENT_COLUMNS)
-        .select_from(_source(wanted, after=after, limit=limit))
-        .where(MOVEMENT.c.seq > after, *_conditions(wanted))
-        .order_by(MOVEMENT.c.seq)
-        .limit(limit)
-    )
+    page = select(*MOVEMENT_COLUMNS).where(MOVEMENT.c.seq > after, *_conditions(wanted))
     if until is not None:
-        statement = statement.where(MOVEMENT.c.seq <= until)
+        page = page.where(MOVEMENT.c.seq <= until)
+    page = page.order_by(MOVEMENT.c.seq).limit(limit)
+    if (written := _written(wanted, after=after, limit=limit)) is None:
+        statement = page
+    elif is_shared(session):
+        statement = _page_of_pages(page, written, limit=limit)
+    else:
+        statement = page.select_from(written.join(MOVEMENT, _in_range(written)))
     return [Movement._make(row) for row in await session.execute(statement)]
 
 
@@ -160,8 +162,8 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _source(wanted: Filter, *, after: int, limit: int) -> FromClause:
-    """The ledger, or the part of it that operations wrote.
+def _written(wanted: Filter, *, after: int, limit: int) -> Subquery | None:
+    """The parts of the ledger that the wanted operations wrote; None if any operation will do.
 
     A movement's reference is its operation's, whose movements are a range of numbers: the few
     operations are found by their index, and no movement needs one more.
@@ -172,7 +174,7 @@ def _source(wanted: Filter, *, after: int, limit: int) -> FromClause:
     if wanted.reference is not None:
         which.append(OPERATION.c.reference == wanted.reference)
     if not which:
-        return MOVEMENT
+        return None
     chosen = (
         select(OPERATION.c.first_seq, OPERATION.c.last_seq)
         .where(*which, OPERATION.c.last_seq > after)
@@ -182,5 +184,18 @@ def _source(wanted: Filter, *, after: int, limit: int) -> FromClause:
         # Each operation has a movement, so that these fill the page; with more conditions they
         # might not, and the list would seem to end.
         chosen = chosen.limit(limit)
-    written = chosen.subquery()
-    return written.join(MOVEMENT, MOVEMENT.c.seq.between(written.c.first_seq, written.c.last_seq))
+    return chosen.subquery()
+
+
+def _in_range(written: Subquery) -> ColumnElement[bool]:
+    return MOVEMENT.c.seq.between(written.c.first_seq, written.c.last_seq)
+
+
+def _page_of_pages(page: Select[Any], written: Subquery, *, limit: int) -> Select[Any]:
+    """The first rows of the first rows of each part.
+
+    PostgreSQL can't know how few rows a range of numbers has, and would walk the whole ledger in
+    order to be spared a sort: 1,100 pages of 41,000 movements for the four of a reference.
+    """
+    each = page.where(_in_range(written)).lateral()
+    return select(each).select_from(written.join(each, true())).order_by(each.c.seq).limit(limit)

@@ -225,6 +225,26 @@ class IdempotencyRow(Table):
     __table_args__ = (Index(None, "recorded_at"), STRICT)
 
 
+class LeaseRow(Table):
+    """Which process does a background job, until when by the server's time."""
+
+    __tablename__ = "lease"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    token: Mapped[int]
+    expires_at: Mapped[int]
+    __table_args__ = (STRICT,)
+
+
+class KeyringRow(Table):
+    """One row: how often a key was made or revoked, so that each process knows when to look."""
+
+    __tablename__ = "keyring"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    version: Mapped[int]
+    __table_args__ = (CheckConstraint("id = 1", "one_row"), STRICT)
+
+
 class APIKeyRow(Table):
     """A key of the API; `secret_sha256` is all that is kept of its secret."""
 
@@ -244,4 +264,4 @@ ITEM, LOCATION, LEVEL, MOVEMENT, OPERATION = map(
     table, (ItemRow, LocationRow, LevelRow, MovementRow, OperationRow)
 )
 LEDGER_HEAD, IDEMPOTENCY = map(table, (LedgerHeadRow, IdempotencyRow))
-API_KEY, KIT_COMPONENT = map(table, (APIKeyRow, KitComponentRow))
+API_KEY, KEYRING, KIT_COMPONENT = map(table, (APIKeyRow, KeyringRow, KitComponentRow))

@@ -4,13 +4,21 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, literal_column, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.catalog import rfc3339
 from inventory_api.domain.shipment import Consignment, Shipment, ShipmentLine
 from inventory_api.domain.types import Instant, Key, LocationCode
-from inventory_api.store.bulk import VALUES, execute_many, fetch, listed, prepare
+from inventory_api.store.bulk import (
+    VALUES,
+    Lock,
+    Prepared,
+    execute_many,
+    fetch,
+    listed,
+    many_upserts,
+    prepare,
+)
 from inventory_api.store.tables import LOCATION, SHIPMENT, SHIPMENT_LINE
 
 SHIPMENT_COLUMNS = tuple(SHIPMENT.c[name] for name in Shipment._fields)
@@ -18,7 +26,11 @@ LINE_COLUMNS = tuple(SHIPMENT_LINE.c[name] for name in ShipmentLine._fields)
 # Literal, like the condition of the index that serves it.
 IS_OPEN = SHIPMENT_LINE.c.open > literal_column("0")
 
-_BY_ID = prepare(select(*SHIPMENT_COLUMNS).where(SHIPMENT.c.id.in_(VALUES)))
+_ROWS = select(*SHIPMENT_COLUMNS).where(SHIPMENT.c.id.in_(VALUES)).order_by(SHIPMENT.c.id)
+_BY_ID: dict[Lock, Prepared] = {
+    Lock.NONE: prepare(_ROWS),
+    Lock.WAIT: prepare(_ROWS.with_for_update()),
+}
 _LINES = prepare(
     select(*LINE_COLUMNS)
     .where(SHIPMENT_LINE.c.shipment_id.in_(VALUES))
@@ -51,31 +63,24 @@ _EXPECTED = prepare(
     .order_by(SHIPMENT_LINE.c.expected_at.is_(None), SHIPMENT_LINE.c.expected_at, SHIPMENT.c.id)
     .limit(bindparam("limit"))
 )
-_KEEP = insert(SHIPMENT)
-_KEEP_SHIPMENTS = prepare(
-    _KEEP.on_conflict_do_update(
-        index_elements=["id"],
-        set_={name: _KEEP.excluded[name] for name in ("status", "expected_at", "version")},
-    )
-)
-_KEEP_LINE = insert(SHIPMENT_LINE)
-_CHANGING = ("received", "cancelled", "missing", "open", "expected_at")
-_KEEP_LINES = prepare(
-    _KEEP_LINE.on_conflict_do_update(
-        index_elements=["shipment_id", "line"],
-        set_={name: _KEEP_LINE.excluded[name] for name in _CHANGING},
-    )
+_KEEP_SHIPMENTS = many_upserts(SHIPMENT, keys=["id"], changing=["status", "expected_at", "version"])
+_KEEP_LINES = many_upserts(
+    SHIPMENT_LINE,
+    keys=["shipment_id", "line"],
+    changing=["received", "cancelled", "missing", "open", "expected_at"],
 )
 
 
-async def consignments_of(session: AsyncSession, ids: Collection[str]) -> dict[str, Consignment]:
-    """The shipments that exist among the ids, with all their lines."""
+async def consignments_of(
+    session: AsyncSession, ids: Collection[str], lock: Lock = Lock.NONE
+) -> dict[str, Consignment]:
+    """The shipments that exist among the ids, with all their lines, which a lock covers too."""
     if not ids:
         return {}
+    rows = list(map(Shipment._make, await fetch(session, _BY_ID[lock], listed(ids))))
     lines: dict[str, list[ShipmentLine]] = {}
     for row in await fetch(session, _LINES, listed(ids)):
         lines.setdefault(row[0], []).append(ShipmentLine._make(row))
-    rows = map(Shipment._make, await fetch(session, _BY_ID, listed(ids)))
     return {row.id: Consignment(row, tuple(lines[row.id])) for row in rows}
 
 

@@ -1,32 +1,48 @@
-"""What a batch has to know before it decides: one query for each table."""
+"""What a batch has to know before it decides: one query for each table.
 
-from collections.abc import Collection, Iterable, Sequence, Set as AbstractSet
+Where other processes write too, what it knows is locked, by everybody in the same order: counts,
+shipments and reservations by id, then levels by key. Who has levels waits for nothing more.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set as AbstractSet
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import bindparam, literal_column, select
+from sqlalchemy import bindparam, literal_column, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.commands import Command, TransferLine
 from inventory_api.domain.decide import Snapshot
 from inventory_api.domain.judge import Asked
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.reservation import Expire, Hold, Reserve, Settle
-from inventory_api.domain.shipment import Announce, Shipping
+from inventory_api.domain.reservation import Allocation, Expire, Hold, Reserve, Settle, hold_at
+from inventory_api.domain.shipment import Announce, Consignment, Shipping
 from inventory_api.domain.sourcing import Place
-from inventory_api.domain.types import SKU, Instant, Key, Level, LocationCode
+from inventory_api.domain.types import SKU, Instant, Key, Level, LocationCode, Recipe
 from inventory_api.store.bulk import (
     FIRST,
     LISTED,
+    PAIRS,
     SECOND,
     VALUES,
+    Lock,
     Prepared,
+    Row,
     fetch,
+    is_shared,
     listed,
     prepare,
 )
-from inventory_api.store.counts import counts_named
-from inventory_api.store.holds import due_ids, holds_of, next_expiries, open_ids
-from inventory_api.store.kits import known_items
+from inventory_api.store.counts import counts_named, measure
+from inventory_api.store.holds import (
+    due_ids,
+    holds_of,
+    last_ids,
+    next_expiries,
+    open_ids,
+    reservations_of,
+)
+from inventory_api.store.kits import kits_of, known_items
 from inventory_api.store.shipments import consignments_of, transits_among
 from inventory_api.store.tables import ITEM, LEVEL, LOCATION, MOVEMENT
 
@@ -39,7 +55,7 @@ LEVEL_COLUMNS = tuple(LEVEL.c[name] for name in Level._fields)
 # whole location for two levels.
 _LEVELS = prepare(
     select(*LEVEL_COLUMNS).join_from(
-        LISTED, LEVEL, (LEVEL.c.sku == FIRST) & (LEVEL.c.location == SECOND), isouter=True
+        PAIRS, LEVEL, (LEVEL.c.sku == FIRST) & (LEVEL.c.location == SECOND), isouter=True
     )
 )
 # Most batches name one location; taking pairs apart is then half of the query's time.
@@ -51,6 +67,23 @@ _LEVELS_AT = prepare(
         isouter=True,
     )
 )
+# Where other processes write too: all levels of a batch in one statement, in sorted order, so that
+# two batches never wait for each other.
+_SORTED = select(*LEVEL_COLUMNS).order_by(LEVEL.c.sku, LEVEL.c.location)
+_AT_PAIRS = _SORTED.join_from(LEVEL, PAIRS, (LEVEL.c.sku == FIRST) & (LEVEL.c.location == SECOND))
+_NAMED = union(
+    select(FIRST.label("sku"), SECOND.label("location")),
+    select(LEVEL.c.sku, LEVEL.c.location).where(LEVEL.c.sku.in_(VALUES)),
+).subquery("named")
+_LOCKED = {
+    Lock.WAIT: prepare(_AT_PAIRS.with_for_update(of=LEVEL)),
+    Lock.SKIP: prepare(_AT_PAIRS.with_for_update(of=LEVEL, skip_locked=True)),
+}
+_LOCKED_WITH_ITEMS = prepare(
+    _SORTED.join_from(
+        LEVEL, _NAMED, (LEVEL.c.sku == _NAMED.c.sku) & (LEVEL.c.location == _NAMED.c.location)
+    ).with_for_update(of=LEVEL)
+)
 _ARCHIVED = prepare(
     select(ITEM.c.sku).where(ITEM.c.status == literal_column("'archived'"), ITEM.c.sku.in_(VALUES))
 )
@@ -58,7 +91,7 @@ _LEVELS_OF_ITEMS = prepare(
     select(*LEVEL_COLUMNS).where(LEVEL.c.sku.in_(VALUES)).order_by(LEVEL.c.sku, LEVEL.c.location)
 )
 _PLACES = prepare(
-    select(LOCATION.c.code, LOCATION.c.sellable, LOCATION.c.priority).where(
+    select(LOCATION.c.code, LOCATION.c.sellable, LOCATION.c.priority, LOCATION.c.kind).where(
         LOCATION.c.status == literal_column("'active'")
     )
 )
@@ -71,35 +104,29 @@ _LINE_IDS = prepare(
 
 
 async def take_snapshot(
-    session: AsyncSession, commands: Collection[Asked], now: Instant, *, due_max: int
+    session: AsyncSession,
+    commands: Collection[Asked],
+    now: Instant,
+    *,
+    due_max: int,
+    recent: Mapping[Key, Level],
 ) -> Snapshot:
     """Everything that the commands name, as committed, with what is due on it.
 
     `now` is that of the clock that holds live by. At most `due_max` reservations are for expiring;
-    levels that have more are undecidable.
+    levels that have more are undecidable. The `recent` levels are known as they are committed.
     """
     lines = [line for command in commands if isinstance(command, Command) for line in command.lines]
     keys = {line[:2] for line in lines}
     keys |= {(line.sku, line.target) for line in lines if type(line) is TransferLine}
     line_ids = {line_id for line in lines if (line_id := line.line_id) is not None}
     promises = [command for command in commands if not isinstance(command, Command)]
-    counts = await counts_named(session, promises)
-    shipping = [command for command in promises if isinstance(command, Shipping)]
-    named = [one.id for one in shipping if not isinstance(one, Announce)]
-    shipments = await consignments_of(session, named)
-    keys |= {key for consignment in shipments.values() for key in consignment.level_keys()}
-    snapshot = await snapshot_of(
-        session, keys | _named_keys(promises) | counts.named, locations=counts.skus_at
-    )
-    snapshot.counts = counts
-    if shipping:
-        snapshot.shipments.update(shipments)
-        through = {one.transit for one in shipping if isinstance(one, Announce) and one.transit}
-        snapshot.transits.update(await transits_among(session, through))
+    if promises:
+        snapshot = await _about_promises(session, keys, promises, now, recent)
+    else:
+        snapshot = await snapshot_of(session, keys, recent=recent)
     if line_ids:
         snapshot.line_ids.update(await _firsts(session, _LINE_IDS, line_ids))
-    if promises:
-        await _add_holds(session, snapshot, promises)
     due = [
         key
         for key, level in snapshot.levels.items()
@@ -110,12 +137,62 @@ async def take_snapshot(
     return snapshot
 
 
-async def snapshot_of(
-    session: AsyncSession, keys: AbstractSet[Key], *, locations: Iterable[LocationCode] = ()
+async def _about_promises(
+    session: AsyncSession,
+    keys: AbstractSet[Key],
+    promises: Sequence[Asked],
+    now: Instant,
+    recent: Mapping[Key, Level],
 ) -> Snapshot:
-    """Levels, and what bars a change of them, or of `locations` without any, as committed."""
-    levels = await levels_of(session, keys)
-    unseen = keys - levels.keys() if len(levels) < len(keys) else set()
+    """What commands about counts, shipments and reservations name, besides the keys of others."""
+    counts = await counts_named(session, promises)
+    shipping = [command for command in promises if isinstance(command, Shipping)]
+    named = [one.id for one in shipping if not isinstance(one, Announce)]
+    shipments = await consignments_of(session, named, Lock.WAIT)
+    holds = await _named_holds(session, promises)
+    again = _taken_again(promises, holds, now)
+    wanted = [command for command in promises if isinstance(command, Reserve)]
+    kits = await kits_of(session, {line.sku for one in wanted for line in one.lines})
+    snapshot = await snapshot_of(
+        session,
+        keys | _named_keys(promises) | _keys_of(holds, shipments.values()) | counts.named,
+        _sourced(wanted, kits, holds) | {one.name for one in again if one.kit},
+        locations=counts.skus_at,
+        recent=recent,
+    )
+    snapshot.kits.update(kits)
+    for hold in holds:
+        snapshot.know(hold)
+    await measure(session, counts, promises)
+    snapshot.counts = counts
+    snapshot.shipments.update(shipments)
+    through = {one.transit for one in shipping if isinstance(one, Announce) and one.transit}
+    through |= {one.location for one in again}
+    snapshot.transits.update(await transits_among(session, through))
+    if wanted:
+        for code, sellable, priority, kind in await fetch(session, _PLACES, {}):
+            snapshot.places[code] = Place(bool(sellable), priority)
+            if kind == "transit" and not sellable:
+                snapshot.transits.add(code)
+    return snapshot
+
+
+async def snapshot_of(
+    session: AsyncSession,
+    keys: AbstractSet[Key],
+    sourced: AbstractSet[SKU] = frozenset(),
+    *,
+    locations: Iterable[LocationCode] = (),
+    recent: Mapping[Key, Level] = MappingProxyType({}),
+) -> Snapshot:
+    """Levels, also all of the items that are sourced, and what bars a change of them.
+
+    `locations` are looked at too, though none of their levels is named; `recent` levels are known.
+    """
+    levels = {key: recent[key] for key in keys if key in recent} if recent else {}
+    if sourced or len(levels) < len(keys):
+        levels |= await _lock_levels(session, keys - levels.keys(), sourced)
+    unseen = keys - levels.keys() if len(levels) < len(keys) or sourced else set()
     # Where stock is, neither the item nor the location is archived (`ITEM_IN_USE`).
     doubtful = {key for key, level in levels.items() if not level.on_hand} | unseen
     snapshot = Snapshot(
@@ -124,8 +201,12 @@ async def snapshot_of(
             session, {place for _, place in doubtful}.union(locations)
         ),
     )
+    unknown = {sku for sku, _ in unseen}
     skus = {sku for sku, _ in doubtful}
-    await _add_items(session, snapshot, skus, {sku for sku, _ in unseen})
+    if sourced:
+        unknown |= sourced - {sku for sku, _ in levels}
+        skus |= sourced - {sku for (sku, _), level in levels.items() if level.on_hand}
+    await _add_items(session, snapshot, skus, unknown)
     return snapshot
 
 
@@ -142,72 +223,73 @@ def _named_keys(promises: Iterable[Asked]) -> set[Key]:
     return keys
 
 
-async def _add_holds(session: AsyncSession, snapshot: Snapshot, promises: Sequence[Asked]) -> None:
-    """The holds that commands name, their levels, and all levels of what is to be sourced."""
-    wanted = [command for command in promises if isinstance(command, Reserve)]
-    ids = {command.id for command in promises if isinstance(command, Settle)}
-    ids |= await open_ids(session, {one.reference for one in wanted if one.reference})
-    await _know(session, snapshot, ids)
-    # Whoever pays late may find that his cart has a new hold.
-    late = {
-        hold.reservation.reference
-        for hold in snapshot.holds.values()
-        if hold.reservation.reference and hold.reservation.status in ("active", "expired")
-    }
-    await _know(session, snapshot, await open_ids(session, late) - ids)
-    await _add_levels_of(session, snapshot, snapshot.holds.values())
-    if not wanted:
-        return
-    snapshot.places.update(
-        (row[0], Place(bool(row[1]), row[2])) for row in await fetch(session, _PLACES, {})
-    )
-    sourced = {line.sku for one in wanted for line in one.lines if line.location is None}
-    if sourced:
-        await _add_all_levels_of(session, snapshot, sourced)
-        unseen = sourced - {sku for sku, _ in snapshot.levels}
-        stocked = {key[0] for key, level in snapshot.levels.items() if level.on_hand}
-        await _add_items(session, snapshot, sourced - stocked, unseen)
-    if snapshot.kits:
-        await _add_components(session, snapshot)
-
-
-async def _add_all_levels_of(
-    session: AsyncSession, snapshot: Snapshot, skus: Collection[SKU]
-) -> None:
-    for row in await fetch(session, _LEVELS_OF_ITEMS, listed(skus)):
-        snapshot.levels.setdefault(row[:2], _new(Level, row))
-
-
-async def _add_components(session: AsyncSession, snapshot: Snapshot) -> None:
-    """What kits are made of now, and what they were made of when holds took them."""
-    components = {sku for recipe in snapshot.kits.values() for sku, _ in recipe}
-    for hold in snapshot.holds.values():
-        components |= {one.sku for one in hold.allocations if one.kit}
-    await _add_all_levels_of(session, snapshot, components)
-    await _add_items(session, snapshot, components, ())
-
-
-async def _know(session: AsyncSession, snapshot: Snapshot, ids: Collection[str]) -> list[Hold]:
-    found = list((await holds_of(session, ids)).values())
-    for hold in found:
-        snapshot.know(hold)
-    return found
-
-
-async def _add_levels_of(session: AsyncSession, snapshot: Snapshot, holds: Iterable[Hold]) -> None:
+def _keys_of(holds: Iterable[Hold], shipments: Iterable[Consignment] = ()) -> set[Key]:
     keys = {(one.sku, one.location) for hold in holds for one in hold.allocations}
-    for key, level in (await levels_of(session, keys - snapshot.levels.keys())).items():
-        snapshot.levels[key] = level
+    return keys | {key for consignment in shipments for key in consignment.level_keys()}
+
+
+def _sourced(
+    wanted: Sequence[Reserve], kits: Mapping[SKU, Recipe], holds: Iterable[Hold]
+) -> set[SKU]:
+    """The items of which all levels count: those without a location, and components of kits.
+
+    To a hold that has had a kit it is always made of what it was made of then.
+    """
+    sourced = {line.sku for one in wanted for line in one.lines if line.location is None}
+    sourced |= {sku for recipe in kits.values() for sku, _ in recipe}
+    if wanted:
+        sourced |= {one.sku for hold in holds for one in hold.allocations if one.kit}
+    return sourced
+
+
+def _taken_again(
+    promises: Iterable[Asked], holds: Iterable[Hold], now: Instant
+) -> list[Allocation]:
+    """What is paid late: whether it may be had is asked again, of the kits and locations too."""
+    paid = {one.id for one in promises if isinstance(one, Settle) and one.kind == "confirm"}
+    return [
+        one
+        for hold in holds
+        if hold.reservation.id in paid
+        for one in hold_at(hold, now).allocations
+        if one.expired
+    ]
+
+
+async def _named_holds(session: AsyncSession, promises: Sequence[Asked]) -> list[Hold]:
+    """The holds that commands name, by id or by reference, and those that may take their place."""
+    ids = {command.id for command in promises if isinstance(command, Settle)}
+    references = {one.reference for one in promises if isinstance(one, Reserve) and one.reference}
+    # Whoever pays late may find that his cart has a new hold.
+    references |= {
+        row.reference
+        for row in await reservations_of(session, ids)
+        if row.reference and row.status in ("active", "expired")
+    }
+    ids |= await open_ids(session, references)
+    emptied = {one.reference for one in promises if isinstance(one, Reserve) and not one.lines}
+    ids |= await last_ids(session, {reference for reference in emptied if reference})
+    return list((await holds_of(session, ids, Lock.WAIT)).values())
 
 
 async def _add_due(
     session: AsyncSession, snapshot: Snapshot, due: Collection[Key], now: Instant, due_max: int
 ) -> None:
-    """The holds that are due, with all their levels, and when the next ones are."""
+    """The holds that are due, with all their levels, and when the next ones are.
+
+    What another process works on is left to it: then it is not known whether all is expired, and
+    who names one of the levels comes again.
+    """
     ids = await due_ids(session, due, now, limit=due_max) if due else set()
-    found = await _know(session, snapshot, ids - snapshot.holds.keys())
-    await _add_levels_of(session, snapshot, found)
-    if len(ids) == due_max:
+    unknown = ids - snapshot.holds.keys()
+    found = (await holds_of(session, unknown, Lock.SKIP)).values()
+    keys = _keys_of(found) - snapshot.levels.keys()
+    levels = await levels_of(session, keys, Lock.SKIP)
+    whole = [hold for hold in found if not (_keys_of([hold]) & keys) - levels.keys()]
+    for hold in whole:
+        snapshot.know(hold)
+    snapshot.levels.update(levels)
+    if len(ids) == due_max or len(whole) < len(unknown):
         # Which of the levels have more is not known: who names one of them comes again.
         snapshot.undecidable.update(due)
         return
@@ -217,16 +299,35 @@ async def _add_due(
         snapshot.retimed.add(key)
 
 
-async def levels_of(session: AsyncSession, keys: Collection[Key]) -> dict[Key, Level]:
+async def _lock_levels(
+    session: AsyncSession, keys: Collection[Key], sourced: Collection[SKU]
+) -> dict[Key, Level]:
+    """The levels that exist among the keys, and all of the items; locked in one statement."""
+    if sourced and is_shared(session):
+        at = {**listed(keys), "listed": sorted(sourced)}
+        return _by_key(await fetch(session, _LOCKED_WITH_ITEMS, at))
+    levels = await levels_of(session, keys, Lock.WAIT)
+    if sourced:
+        levels |= _by_key(await fetch(session, _LEVELS_OF_ITEMS, listed(sourced)))
+    return levels
+
+
+async def levels_of(
+    session: AsyncSession, keys: Collection[Key], lock: Lock = Lock.NONE
+) -> dict[Key, Level]:
     """The levels that exist among the keys, in sorted order, so that pages are near."""
     if not keys:
         return {}
+    if lock is not Lock.NONE and is_shared(session):
+        return _by_key(await fetch(session, _LOCKED[lock], listed(keys)))
     locations = {location for _, location in keys}
     if len(locations) == 1:
         at = {"location": locations.pop(), **listed([sku for sku, _ in keys])}
-        rows = await fetch(session, _LEVELS_AT, at)
-    else:
-        rows = await fetch(session, _LEVELS, listed(keys))
+        return _by_key(await fetch(session, _LEVELS_AT, at))
+    return _by_key(await fetch(session, _LEVELS, listed(keys)))
+
+
+def _by_key(rows: Iterable[Row]) -> dict[Key, Level]:
     return {row[:2]: _new(Level, row) for row in rows if row[0] is not None}
 
 
@@ -247,7 +348,7 @@ async def _barred_locations(
 ) -> dict[LocationCode, Code]:
     if not codes:
         return {}
-    statuses = dict(await fetch(session, _LOCATIONS, listed(codes)))
+    statuses: dict[str, str] = dict(await fetch(session, _LOCATIONS, listed(codes)))
     barred = {code: Code.UNKNOWN_LOCATION for code in codes if code not in statuses}
     for code, status in statuses.items():
         if status != "active":

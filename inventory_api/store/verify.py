@@ -298,10 +298,23 @@ _OPERATION_PAGE = (
 )
 
 
+_GUARD_NAMES = {
+    "sqlite": text("SELECT name FROM sqlite_master"),
+    "postgresql": text(
+        "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
+        " UNION ALL SELECT tgname FROM pg_trigger"
+        " JOIN pg_class ON pg_class.oid = tgrelid"
+        " WHERE relnamespace = current_schema()::regnamespace AND tgenabled = 'O'"
+    ),
+}
+
+
 async def _about_head(session: AsyncSession, head: Head) -> list[Finding]:
     """What is wrong with the ledger's end, and with what guards the ledger."""
-    names = set((await session.execute(text("SELECT name FROM sqlite_master"))).scalars())
-    found = [Finding("guard_missing", name=name) for name in sorted(GUARDS - names)]
+    kind = (await session.connection()).dialect.name
+    names = set((await session.execute(_GUARD_NAMES[kind])).scalars())
+    guards = GUARDS[kind] | {"ix_movement_line_id"}
+    found = [Finding("guard_missing", name=name) for name in sorted(guards - names)]
     last = (
         await session.execute(
             select(_MOVEMENT.seq, _MOVEMENT.recorded_at).order_by(_MOVEMENT.seq.desc()).limit(1)

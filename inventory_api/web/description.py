@@ -16,6 +16,7 @@ from inventory_api.domain.unavailable import (
     StorageFailed,
     StorageFull,
     StorageReadOnly,
+    StorageUnreachable,
 )
 from inventory_api.web.problem_kinds import KINDS, HTTPCode
 from inventory_api.web.problems import REQUEST_PREFIX, TYPE_PREFIX
@@ -114,6 +115,7 @@ _WRITE = (
     HTTPCode.IDEMPOTENCY_KEY_REQUIRED,
     Code.IDEMPOTENCY_MISMATCH,
     StorageBusy.code,
+    StorageUnreachable.code,
     StorageFull.code,
     StorageReadOnly.code,
     StorageFailed.code,

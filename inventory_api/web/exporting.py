@@ -218,13 +218,14 @@ def _movement_cells(movement: Movement) -> Sequence[Cells]:
 
 
 def _reservation_cells(hold: Hold) -> Sequence[Cells]:
-    """One for each location that each line takes from."""
+    """One for each location that each line takes from, without what is dropped of it."""
     row = hold.reservation
     times = rfc3339(row.created_at), rfc3339(row.expires_at)
     head = (row.id, row.reference, row.status, *times, row.version)
     return [
         (*head, one.line, one.sku, one.location, one.requested, *one[6:])
         for one in hold.allocations
+        if one.requested
     ]
 
 

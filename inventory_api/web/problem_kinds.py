@@ -163,6 +163,14 @@ KINDS: dict[str, Kind] = {
         "数据库被另一进程占用，未执行任何操作。",
         retryable=True,
     ),
+    "storage_unreachable": Kind(
+        503,
+        "Storage unreachable",
+        "存储不可达",
+        "The database server cannot be reached; nothing was done.",
+        "无法连接数据库服务器，未执行任何操作。",
+        retryable=True,
+    ),
     "storage_full": Kind(
         507,
         "Storage full",

@@ -126,6 +126,13 @@ REFUSALS: dict[str, Kind] = {
         "Goods under way wait in a location of kind transit that does not sell.",
         "在途货物须存放于类型为 transit 且不可销售的库位。",
     ),
+    Code.IN_TRANSIT: Kind(
+        409,
+        "In transit",
+        "在途",
+        "Goods under way belong to their transfer; hold them where they arrive.",
+        "在途货物属于其调拨单，请在到货库位预留。",
+    ),
     Code.RESERVATION_NOT_ACTIVE: Kind(
         409,
         "Reservation not in that state",

@@ -302,6 +302,7 @@ class OperationAnswer(TypedDict):
     applied: int
     rejected: int
     movements: list[MovementShown]
+    next_cursor: str | None
 
 
 class LevelExplained(LevelShown):

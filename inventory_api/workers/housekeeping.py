@@ -9,16 +9,17 @@ from inventory_api.service import ACTOR, Service
 from inventory_api.store.database import Session
 from inventory_api.store.idempotency import forget_before
 from inventory_api.telemetry import get_logger
+from inventory_api.workers.turns import Turn
 
 logger = get_logger(__name__)
 
 
-async def keep_house(service: Service) -> None:
+async def keep_house(service: Service, turn: Turn) -> None:
     """Forget outdated outcomes every now and then, until cancelled."""
     while True:
         await asyncio.sleep(service.settings.housekeeping_interval_s)
         try:
-            while await forget_outcomes(service):
+            while (await turn.take())[0] and await forget_outcomes(service):
                 pass
         except Unavailable as unavailable:
             logger.warning("housekeeping_postponed", code=unavailable.code)

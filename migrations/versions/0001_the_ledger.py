@@ -10,16 +10,18 @@ depends_on = None
 
 # STRICT tables of SQLite know INTEGER, TEXT and BLOB only.
 WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+# By its bytes, whatever the database's language is.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
     op.create_table(
         "api_key",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("secret_sha256", sa.LargeBinary(), nullable=False),
-        sa.Column("scopes", sa.Text(), nullable=False),
-        sa.Column("locations", sa.Text(), nullable=True),
+        sa.Column("scopes", TEXT, nullable=False),
+        sa.Column("locations", TEXT, nullable=True),
         sa.Column("created_at", WHOLE, nullable=False),
         sa.Column("expires_at", WHOLE, nullable=True),
         sa.Column("revoked_at", WHOLE, nullable=True),
@@ -28,12 +30,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "idempotency",
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("actor", TEXT, nullable=False),
+        sa.Column("key", TEXT, nullable=False),
         sa.Column("recorded_at", WHOLE, nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
-        sa.Column("refused", sa.Text(), nullable=True),
-        sa.Column("etag", sa.Text(), nullable=True),
+        sa.Column("refused", TEXT, nullable=True),
+        sa.Column("etag", TEXT, nullable=True),
         sa.Column("answer", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("actor", "key", name=op.f("pk_idempotency")),
         sqlite_strict=True,
@@ -43,13 +45,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "item",
-        sa.Column("sku", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("barcode", sa.Text(), nullable=True),
-        sa.Column("amount", sa.Text(), nullable=True),
-        sa.Column("currency", sa.Text(), nullable=True),
-        sa.Column("attributes", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("barcode", TEXT, nullable=True),
+        sa.Column("amount", TEXT, nullable=True),
+        sa.Column("currency", TEXT, nullable=True),
+        sa.Column("attributes", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("version", WHOLE, nullable=False),
         sa.Column("created_at", WHOLE, nullable=False),
         sa.Column("updated_at", WHOLE, nullable=False),
@@ -77,12 +79,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "location",
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("code", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
         sa.Column("sellable", WHOLE, nullable=False),
         sa.Column("priority", WHOLE, nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("version", WHOLE, nullable=False),
         sa.Column("created_at", WHOLE, nullable=False),
         sa.Column("updated_at", WHOLE, nullable=False),
@@ -98,13 +100,13 @@ def upgrade() -> None:
         "movement",
         sa.Column("seq", WHOLE, autoincrement=False, nullable=False),
         sa.Column("recorded_at", WHOLE, nullable=False),
-        sa.Column("operation_id", sa.Text(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("operation_id", TEXT, nullable=False),
+        sa.Column("actor", TEXT, nullable=False),
+        sa.Column("reference", TEXT, nullable=True),
         sa.Column("occurred_at", WHOLE, nullable=False),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("sku", sa.Text(), nullable=False),
-        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
+        sa.Column("location", TEXT, nullable=False),
         sa.Column("level_version", WHOLE, nullable=False),
         sa.Column("d_on_hand", WHOLE, nullable=False),
         sa.Column("d_reserved", WHOLE, nullable=False),
@@ -115,10 +117,10 @@ def upgrade() -> None:
         sa.Column("committed", WHOLE, nullable=False),
         sa.Column("incoming", WHOLE, nullable=False),
         sa.Column("available", WHOLE, nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
         sa.Column("oversold_by", WHOLE, nullable=False),
-        sa.Column("line_id", sa.Text(), nullable=True),
-        sa.Column("reservation_id", sa.Text(), nullable=True),
+        sa.Column("line_id", TEXT, nullable=True),
+        sa.Column("reservation_id", TEXT, nullable=True),
         sa.CheckConstraint("on_hand BETWEEN 0 AND 1000000000000", name=op.f("ck_movement_on_hand")),
         sa.CheckConstraint(
             "reserved >= 0 AND committed >= 0 AND incoming >= 0", name=op.f("ck_movement_promises")
@@ -140,15 +142,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "operation",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
         sa.Column("recorded_at", WHOLE, nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=True),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("mode", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=True),
-        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("actor", TEXT, nullable=False),
+        sa.Column("key", TEXT, nullable=True),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("mode", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("reference", TEXT, nullable=True),
+        sa.Column("note", TEXT, nullable=True),
         sa.Column("occurred_at", WHOLE, nullable=False),
         sa.Column("first_seq", WHOLE, nullable=False),
         sa.Column("last_seq", WHOLE, nullable=False),
@@ -168,8 +170,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "level",
-        sa.Column("sku", sa.Text(), nullable=False),
-        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
+        sa.Column("location", TEXT, nullable=False),
         sa.Column("on_hand", WHOLE, nullable=False),
         sa.Column("reserved", WHOLE, nullable=False),
         sa.Column("committed", WHOLE, nullable=False),
@@ -201,7 +203,7 @@ def upgrade() -> None:
 
 
 def forbid_changes(table: str) -> None:
-    """Refuse UPDATE and DELETE whoever asks: what is recorded stays as it was (I7)."""
+    """Refuse UPDATE, DELETE and TRUNCATE whoever asks: what is recorded stays as it was (I7)."""
     if op.get_bind().dialect.name == "sqlite":
         for verb in ("UPDATE", "DELETE"):
             op.execute(
@@ -216,6 +218,10 @@ def forbid_changes(table: str) -> None:
     op.execute(
         f"CREATE TRIGGER {table}_never_changes BEFORE UPDATE OR DELETE ON {table} "
         f"FOR EACH ROW EXECUTE FUNCTION {table}_never_changes()"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_never_emptied BEFORE TRUNCATE ON {table} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {table}_never_changes()"
     )
 
 

@@ -10,6 +10,8 @@ depends_on = None
 
 # STRICT tables of SQLite know INTEGER, TEXT and BLOB only.
 WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+# By its bytes, whatever the database's language is.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 IS_DUE_SOME_DAY = sa.text("next_expiry_at IS NOT NULL")
 IS_OPEN = sa.text("reference IS NOT NULL AND status IN ('active', 'confirmed')")
 IS_HELD = sa.text("held > 0")
@@ -28,10 +30,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "reservation",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=True),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("reference", TEXT, nullable=True),
+        sa.Column("actor", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("created_at", WHOLE, nullable=False),
         sa.Column("expires_at", WHOLE, nullable=False),
         sa.Column("version", WHOLE, nullable=False),
@@ -54,9 +56,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "allocation",
-        sa.Column("sku", sa.Text(), nullable=False),
-        sa.Column("location", sa.Text(), nullable=False),
-        sa.Column("reservation_id", sa.Text(), nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
+        sa.Column("location", TEXT, nullable=False),
+        sa.Column("reservation_id", TEXT, nullable=False),
         sa.Column("line", WHOLE, nullable=False),
         sa.Column("requested", WHOLE, nullable=False),
         sa.Column("expires_at", WHOLE, nullable=False),

@@ -10,6 +10,8 @@ depends_on = None
 
 # STRICT tables of SQLite know INTEGER, TEXT and BLOB only.
 WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+# By its bytes, whatever the database's language is.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 IS_SET = sa.text("type = 'set'")
 UNITS_MAX = 10**12
 
@@ -25,20 +27,20 @@ def upgrade() -> None:
     )
     op.create_table(
         "count_sheet",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=True),
-        sa.Column("location", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("reference", TEXT, nullable=True),
+        sa.Column("location", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
         sa.Column("blind", WHOLE, nullable=False),
         sa.Column("approval_threshold", WHOLE, nullable=True),
-        sa.Column("note", sa.Text(), nullable=True),
-        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("note", TEXT, nullable=True),
+        sa.Column("actor", TEXT, nullable=False),
         sa.Column("created_at", WHOLE, nullable=False),
         sa.Column("version", WHOLE, nullable=False),
         sa.Column("line_count", WHOLE, nullable=False),
         sa.Column("counted_count", WHOLE, nullable=False),
-        sa.Column("approved_by", sa.Text(), nullable=True),
-        sa.Column("operation_id", sa.Text(), nullable=True),
+        sa.Column("approved_by", TEXT, nullable=True),
+        sa.Column("operation_id", TEXT, nullable=True),
         sa.CheckConstraint(
             "status IN ('open', 'approved', 'posted', 'cancelled')",
             name=op.f("ck_count_sheet_status"),
@@ -66,8 +68,8 @@ def upgrade() -> None:
         )
     op.create_table(
         "count_line",
-        sa.Column("count_id", sa.Text(), nullable=False),
-        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("count_id", TEXT, nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
         sa.Column("line", WHOLE, nullable=False),
         sa.Column("opened_version", WHOLE, nullable=False),
         sa.Column("opened_on_hand", WHOLE, nullable=False),

@@ -10,19 +10,21 @@ depends_on = None
 
 # STRICT tables of SQLite know INTEGER, TEXT and BLOB only.
 WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+# By its bytes, whatever the database's language is.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 IS_OPEN = sa.text("open > 0")
 
 
 def upgrade() -> None:
     op.create_table(
         "shipment",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=True),
-        sa.Column("transit", sa.Text(), nullable=True),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("reference", TEXT, nullable=False),
+        sa.Column("actor", TEXT, nullable=False),
+        sa.Column("status", TEXT, nullable=False),
+        sa.Column("source", TEXT, nullable=True),
+        sa.Column("transit", TEXT, nullable=True),
         sa.Column("expected_at", WHOLE, nullable=True),
         sa.Column("created_at", WHOLE, nullable=False),
         sa.Column("version", WHOLE, nullable=False),
@@ -50,10 +52,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "shipment_line",
-        sa.Column("shipment_id", sa.Text(), nullable=False),
+        sa.Column("shipment_id", TEXT, nullable=False),
         sa.Column("line", WHOLE, nullable=False),
-        sa.Column("sku", sa.Text(), nullable=False),
-        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
+        sa.Column("location", TEXT, nullable=False),
         sa.Column("quantity", WHOLE, nullable=False),
         sa.Column("received", WHOLE, nullable=False),
         sa.Column("cancelled", WHOLE, nullable=False),

@@ -10,6 +10,8 @@ depends_on = None
 
 # STRICT tables of SQLite know INTEGER, TEXT and BLOB only.
 WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+# By its bytes, whatever the database's language is.
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 UNITS_MAX = 10**12
 UNITS = ("held", "committed", "fulfilled", "released", "expired")
 IS_HELD = sa.text("held > 0")
@@ -20,8 +22,8 @@ IS_OPEN = sa.text("kit <> '' AND held + committed > 0")
 def upgrade() -> None:
     op.create_table(
         "kit_component",
-        sa.Column("kit", sa.Text(), nullable=False),
-        sa.Column("component", sa.Text(), nullable=False),
+        sa.Column("kit", TEXT, nullable=False),
+        sa.Column("component", TEXT, nullable=False),
         sa.Column("quantity", WHOLE, nullable=False),
         sa.CheckConstraint(
             f"quantity BETWEEN 1 AND {UNITS_MAX}", name=op.f("ck_kit_component_quantity")
@@ -55,14 +57,14 @@ def upgrade() -> None:
 def _create_allocation() -> None:
     op.create_table(
         "allocation",
-        sa.Column("sku", sa.Text(), nullable=False),
-        sa.Column("location", sa.Text(), nullable=False),
-        sa.Column("reservation_id", sa.Text(), nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
+        sa.Column("location", TEXT, nullable=False),
+        sa.Column("reservation_id", TEXT, nullable=False),
         sa.Column("line", WHOLE, nullable=False),
         sa.Column("requested", WHOLE, nullable=False),
         sa.Column("expires_at", WHOLE, nullable=False),
         *(sa.Column(name, WHOLE, nullable=False) for name in UNITS),
-        sa.Column("kit", sa.Text(), nullable=False),
+        sa.Column("kit", TEXT, nullable=False),
         sa.Column("per_kit", WHOLE, nullable=False),
         *(sa.CheckConstraint(f"{name} >= 0", name=op.f(f"ck_allocation_{name}")) for name in UNITS),
         sa.CheckConstraint("per_kit >= 1", name=op.f("ck_allocation_per_kit")),

@@ -1,41 +1,42 @@
 """Real processes, and what the batteries measured at the end of the run."""
 
 import resource
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from tests.databases import Template
 from tests.server import ServerProcess
 
 DESCRIPTORS = 8_192
 
 
 @pytest.fixture(scope="session")
-def demo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a demo that was started once and stopped: the log is folded into it."""
-    with ServerProcess(tmp_path_factory.mktemp("demo")) as server:
+def demo(migrated: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """The database of a demo that was started once and stopped: a log is folded into its file."""
+    folder = tmp_path_factory.mktemp("demo")
+    with migrated.copied(folder) as url, ServerProcess(folder, database_url=url) as server:
         assert server.terminate().code == 0
-        return server.database
+        yield Template(migrated.store, url)
 
 
 @pytest.fixture
-def stopped(demo_file: Path, tmp_path: Path) -> Iterator[ServerProcess]:
+def stopped(demo: Template, tmp_path: Path) -> Iterator[ServerProcess]:
     """A demo that was started and stopped before, for a start with other settings or a wrapper."""
-    server = ServerProcess(tmp_path)
-    shutil.copy(demo_file, server.database)
-    yield server
-    if server.is_running:
-        server.kill()
+    with demo.copied(tmp_path) as url:
+        server = ServerProcess(tmp_path, database_url=url)
+        yield server
+        if server.is_running:
+            server.kill()
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
+def server(stopped: ServerProcess) -> ServerProcess:
     """A running demo."""
-    with ServerProcess(tmp_path) as server:
-        yield server
+    stopped.start()
+    return stopped
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,7 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import TypeVar
 
-from inventory_api.store.database import Database, DatabaseOptions
+from inventory_api.store.database import Database
+from inventory_api.store.options import DatabaseOptions
 from tests.battery.holds import UNITS, audit_running
 from tests.ledger_oracle import Row, rows_of
 from tests.server import ServerProcess

@@ -1,49 +1,45 @@
-"""Holds by the ten thousand, written into the file the way the service would have written them."""
+"""Holds by the ten thousand, written the way the service would have written them."""
 
-import sqlite3
 import time
 from collections.abc import Sequence
-from pathlib import Path
+
+from tests.databases import other_connection, run_aside
+from tests.postgres import Run
 
 ACTOR = "local"
+ROWS_AT_ONCE = 500
 Rows = list[tuple[object, ...]]
 
 
-def write_holds(path: Path, skus: Sequence[str], *, each: int, ends_at_us: int) -> None:
-    """Hold `each` times one unit of every SKU at main, in a file that nobody serves.
+def write_holds(url: str, skus: Sequence[str], *, each: int, ends_at_us: int) -> None:
+    """Hold `each` times one unit of every SKU at main, in a database that nobody serves.
 
     Every hold is an operation of its own, with one movement; the levels must have enough units.
     """
-    database = sqlite3.connect(path, isolation_level=None)
-    database.execute("BEGIN EXCLUSIVE")
-    (seq,) = database.execute("SELECT seq FROM ledger_head").fetchone()
     now = time.time_ns() // 1_000
-    for sku in skus:
-        seq = _hold(database, sku, each, seq, now, ends_at_us)
-    database.execute("UPDATE ledger_head SET seq = ?, recorded_at = ?", (seq, now))
-    database.execute("COMMIT")
-    database.close()
+    with other_connection(url) as run:
+        run("BEGIN")
+        ((seq,),) = run("SELECT seq FROM ledger_head")
+        for sku in skus:
+            seq = _hold(run, sku, each, seq, now, ends_at_us)
+        run(f"UPDATE ledger_head SET seq = {seq}, recorded_at = {now}")
+        run("COMMIT")
 
 
-def end_holds(path: Path, ends_at_us: int) -> None:
-    """Have every hold of a file that nobody serves end at another time."""
-    database = sqlite3.connect(path, isolation_level=None)
-    database.execute("BEGIN EXCLUSIVE")
-    database.execute("UPDATE reservation SET expires_at = ?", (ends_at_us,))
-    database.execute("UPDATE allocation SET expires_at = ?", (ends_at_us,))
-    database.execute(
-        "UPDATE level SET next_expiry_at = ? WHERE next_expiry_at IS NOT NULL", (ends_at_us,)
+def end_holds(url: str, ends_at_us: int) -> None:
+    """Have every hold of a database that nobody serves end at another time."""
+    run_aside(
+        url,
+        f"UPDATE reservation SET expires_at = {ends_at_us}",
+        f"UPDATE allocation SET expires_at = {ends_at_us}",
+        f"UPDATE level SET next_expiry_at = {ends_at_us} WHERE next_expiry_at IS NOT NULL",
     )
-    database.execute("COMMIT")
-    database.close()
 
 
-def _hold(
-    database: sqlite3.Connection, sku: str, each: int, seq: int, now: int, ends_at_us: int
-) -> int:
-    on_hand, reserved, version = database.execute(
-        "SELECT on_hand, reserved, version FROM level WHERE sku = ? AND location = 'main'", (sku,)
-    ).fetchone()
+def _hold(run: Run, sku: str, each: int, seq: int, now: int, ends_at_us: int) -> int:
+    ((on_hand, reserved, version),) = run(
+        f"SELECT on_hand, reserved, version FROM level WHERE sku = '{sku}' AND location = 'main'"
+    )
     operations: Rows = []
     movements: Rows = []
     reservations: Rows = []
@@ -58,18 +54,23 @@ def _hold(
         movements.append((*head, 0, 1, 0, 0, *after, "sale", 0, None, one))
         reservations.append((one, None, ACTOR, "active", now, ends_at_us, 1))
         allocations.append((sku, "main", one, 0, 1, ends_at_us, 1, 0, 0, 0, 0, "", 1))
-    _insert(database, "operation", operations)
-    _insert(database, "movement", movements)
-    _insert(database, "reservation", reservations)
-    _insert(database, "allocation", allocations)
-    database.execute(
-        "UPDATE level SET reserved = ?, version = ?, seq = ?, next_expiry_at = ?"
-        " WHERE sku = ? AND location = 'main'",
-        (reserved, version, seq, ends_at_us, sku),
+    _insert(run, "operation", operations)
+    _insert(run, "movement", movements)
+    _insert(run, "reservation", reservations)
+    _insert(run, "allocation", allocations)
+    run(
+        f"UPDATE level SET reserved = {reserved}, version = {version}, seq = {seq},"
+        f" next_expiry_at = {ends_at_us} WHERE sku = '{sku}' AND location = 'main'"
     )
     return seq
 
 
-def _insert(database: sqlite3.Connection, table: str, rows: Rows) -> None:
-    places = ", ".join("?" * len(rows[0]))
-    database.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
+def _insert(run: Run, table: str, rows: Rows) -> None:
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        values = ", ".join(map(_literal, rows[start : start + ROWS_AT_ONCE]))
+        run(f"INSERT INTO {table} VALUES {values}")
+
+
+def _literal(row: tuple[object, ...]) -> str:
+    """A row as SQL; no text of these has a quote."""
+    return f"({', '.join('NULL' if value is None else repr(value) for value in row)})"

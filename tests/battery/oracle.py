@@ -2,10 +2,10 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
-from inventory_api.store.database import Database, DatabaseOptions
+from inventory_api.store.database import Database
+from inventory_api.store.options import DatabaseOptions
 from tests.battery.client import Connection
 from tests.battery.history import Attempt, History
 from tests.ledger_oracle import Row, assert_sound, rows_of
@@ -21,7 +21,7 @@ async def audit(server: ServerProcess, history: History | None = None) -> list[R
     Nothing may be in flight. Without a history only the books are looked at.
     """
     await assert_verified(server)
-    return await audit_file(server.database, history)
+    return await audit_database(server.database_url, history)
 
 
 async def assert_verified(server: ServerProcess) -> None:
@@ -34,9 +34,9 @@ async def assert_verified(server: ServerProcess) -> None:
         assert '"end":true' in end
 
 
-async def audit_file(path: Path, history: History | None = None) -> list[Row]:
-    """The audit of a database file, whether it is being served or not."""
-    options = DatabaseOptions(url=f"sqlite+aiosqlite:///{path}", read_only=True)
+async def audit_database(url: str, history: History | None = None) -> list[Row]:
+    """The audit of a database, whether it is being served or not."""
+    options = DatabaseOptions(url=url, read_only=True)
     async with Database(options) as database:
         movements = await assert_sound(database)
         operations = await rows_of(database, "SELECT * FROM operation WHERE key IS NOT NULL")

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -12,6 +11,7 @@ from tests.battery.client import Connection
 from tests.battery.history import Attempt, History, as_bytes
 from tests.battery.load import lines, trade
 from tests.battery.oracle import audit
+from tests.databases import is_file
 from tests.server import ServerProcess, wait_until
 
 CHANGES = 3_000
@@ -22,6 +22,7 @@ PATIENCE_MAX_S = 0.03
 DEADLINES_S = (0.001, 0.003, 0.005, 0.01, 0.02)
 SETTLED_WITHIN_S = 10.0
 SLACK = 2
+DATABASE_CONNECTIONS = 3  # one that writes, and two that read, are opened when they are needed
 
 sizes = pytest.mark.parametrize(
     "changes",
@@ -73,14 +74,14 @@ async def test_clients_that_hang_up_leave_changes_done_once_or_not_at_all(
     ],
 )
 async def test_deadlines_that_pass_tell_the_truth_about_the_change(
-    tmp_path: Path,
+    stopped: ServerProcess,
     deadline_s: float,
     changes: int,
     record_property: Callable[[str, object], None],
 ) -> None:
     chance = random.Random(changes)
     history = History()
-    with ServerProcess(tmp_path) as server:
+    with stopped as server:
         server.environment["INVENTORY_CHANGE_DEADLINE_S"] = str(deadline_s)
         server.restart()
         baseline = await _warm_up(server, history)
@@ -115,7 +116,7 @@ class Baseline(NamedTuple):
 
 async def _warm_up(server: ServerProcess, history: History) -> Baseline:
     """The baseline, once the server has every connection to its database that it will need."""
-    sockets = server.sockets
+    sockets = server.sockets + (0 if is_file(server.database_url) else DATABASE_CONNECTIONS)
     async with Connection(server.port) as connection:
         for _ in range(WARM_UP_CHANGES):
             await history.adjust(connection, [{"sku": "P001", "delta": 1}])

@@ -2,19 +2,19 @@
 
 import asyncio
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from benchmarks.seed import OPENING_UNITS, seed, sku_of
+from benchmarks.seed import OPENING_UNITS, sku_of
 from tests.battery.bulk import export
 from tests.battery.client import Connection
 from tests.battery.history import History
 from tests.battery.oracle import assert_verified
+from tests.databases import other_connection
+from tests.seeded import fill
 from tests.server import ServerProcess
 
 LEVELS = 1_000_000
@@ -36,13 +36,14 @@ WAL_BYTES_MAX = 64 << 20
     ],
 )
 async def test_an_export_during_changes_is_the_stock_at_its_position(
+    database_url: str,
     tmp_path: Path,
     levels: int,
     changes: int,
     record_property: Callable[[str, object], None],
 ) -> None:
-    server = ServerProcess(tmp_path, demo=False)
-    seed(server.database, items=levels, movements=levels)
+    server = ServerProcess(tmp_path, demo=False, database_url=database_url)
+    fill(database_url, tmp_path, items=levels, movements=levels)
     with server:
         shop = _Shop(server, levels=levels, changes=changes)
         trading = asyncio.create_task(shop.trade())
@@ -54,7 +55,7 @@ async def test_an_export_during_changes_is_the_stock_at_its_position(
         shop.look()
         await trading
         await assert_verified(server)
-        moved, head = _moved(server.database, after=levels, until=end["as_of_seq"])
+        moved, head = _moved(server.database_url, after=levels, until=end["as_of_seq"])
     assert levels < end["as_of_seq"] < head, "changes came before and after the position"
     assert end["rows"] == len(exported) == levels
     assert list(exported) == sorted(exported)
@@ -114,9 +115,12 @@ async def _export(server: ServerProcess) -> tuple[dict[str, int], dict[str, int]
     raise AssertionError("the export was cut off")
 
 
-def _moved(database: Path, *, after: int, until: int) -> tuple[Counter[str], int]:
+def _moved(url: str, *, after: int, until: int) -> tuple[Counter[str], int]:
     """How many units a stretch of the ledger moved, by SKU, and the head of the ledger."""
-    statement = "SELECT sku, sum(d_on_hand) FROM movement WHERE seq > ? AND seq <= ? GROUP BY sku"
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as reader:
-        moved = Counter(dict(reader.execute(statement, (after, until))))
-        return moved, reader.execute("SELECT seq FROM ledger_head").fetchone()[0]
+    with other_connection(url) as run:
+        moved = run(
+            "SELECT sku, sum(d_on_hand) FROM movement"
+            f" WHERE seq > {after} AND seq <= {until} GROUP BY sku"
+        )
+        ((head,),) = run("SELECT seq FROM ledger_head")
+    return Counter({sku: int(units) for sku, units in moved}), head

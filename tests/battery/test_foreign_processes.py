@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.battery.client import Connection
-from tests.battery.foreign import write_lock
 from tests.battery.history import History
 from tests.battery.mounts import make_read_only, small_disk
 from tests.battery.oracle import audit
+from tests.databases import Template, path_of, url_of, write_locked
 from tests.server import ServerProcess
 
 SHORT_LOCK_S = 0.5
@@ -17,10 +17,11 @@ BUSY_TIMEOUT_S = 2.0  # the default of INVENTORY_BUSY_TIMEOUT_S
 SALE = [{"sku": "P001", "delta": -1}]
 
 
+@pytest.mark.sqlite
 async def test_a_second_process_on_the_file_tells_who_has_it_and_ends(
     server: ServerProcess, tmp_path: Path
 ) -> None:
-    second = ServerProcess(tmp_path, database=server.database)
+    second = ServerProcess(tmp_path, database_url=server.database_url)
     second.log = tmp_path / "second.log"
 
     second.launch()
@@ -37,7 +38,7 @@ async def test_a_second_process_on_the_file_tells_who_has_it_and_ends(
 async def test_a_short_lock_from_outside_delays_a_change(server: ServerProcess) -> None:
     history = History()
     async with Connection(server.port) as connection, Connection(server.port) as reader:
-        with write_lock(server.database):
+        with write_locked(server.database_url):
             change = asyncio.create_task(history.adjust(connection, SALE))
             done, _ = await asyncio.wait({change}, timeout=SHORT_LOCK_S)
             assert not done
@@ -52,7 +53,7 @@ async def test_a_long_lock_from_outside_refuses_changes_until_it_is_gone(
 ) -> None:
     history = History()
     async with Connection(server.port) as connection, Connection(server.port) as reader:
-        with write_lock(server.database):
+        with write_locked(server.database_url):
             change = asyncio.create_task(history.adjust(connection, SALE))
             assert (await reader.get("/v1/stock/P001")).status == 200
             refused = await change
@@ -65,10 +66,11 @@ async def test_a_long_lock_from_outside_refuses_changes_until_it_is_gone(
     await audit(server, history)
 
 
+@pytest.mark.sqlite
 async def test_a_lock_from_outside_at_the_start_is_told_in_one_line(
     stopped: ServerProcess,
 ) -> None:
-    with write_lock(stopped.database):
+    with write_locked(stopped.database_url):
         stopped.launch()
         code = await asyncio.to_thread(stopped.wait)
 
@@ -78,16 +80,17 @@ async def test_a_lock_from_outside_at_the_start_is_told_in_one_line(
     await audit(stopped, History())
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "has_database", [pytest.param(False, id="new"), pytest.param(True, id="old")]
 )
 def test_a_folder_that_cannot_be_written_ends_the_start_with_one_line(
-    demo_file: Path, tmp_path: Path, has_database: bool
+    demo: Template, tmp_path: Path, has_database: bool
 ) -> None:
     with small_disk(tmp_path / "disk", size="8m") as disk:
-        server = ServerProcess(tmp_path, database=disk / "inventory.db")
+        server = ServerProcess(tmp_path, database_url=url_of(disk / "inventory.db"))
         if has_database:
-            server.database.write_bytes(demo_file.read_bytes())
+            server.database.write_bytes(path_of(demo.url).read_bytes())
         make_read_only(disk)
 
         server.launch()

@@ -12,8 +12,10 @@ from tests.battery.history import Attempt, History
 from tests.battery.load import trade
 from tests.battery.mounts import fill, small_disk
 from tests.battery.oracle import audit
+from tests.databases import url_of
 from tests.server import ServerProcess
 
+pytestmark = pytest.mark.sqlite
 CLIENTS = 16
 CHANGES = 400
 DISK = "8m"
@@ -24,7 +26,7 @@ def on_a_small_disk(tmp_path: Path) -> Iterator[ServerProcess]:
     """A running demo whose database, but not its log, is on a disk of 8 MiB."""
     with (
         small_disk(tmp_path / "disk", size=DISK) as disk,
-        ServerProcess(tmp_path, database=disk / "inventory.db") as server,
+        ServerProcess(tmp_path, database_url=url_of(disk / "inventory.db")) as server,
     ):
         yield server
 

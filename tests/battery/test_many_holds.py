@@ -45,11 +45,11 @@ async def test_holds_that_end_at_once_leave_the_waits_of_others_as_they_are(
     await _stock(server, skus, holds // GOODS)
     normal_s = NORMAL_S if most else 1.0
     end = time.time_ns() // 1_000 + DAY_US
-    write_holds(server.database, skus, each=holds // GOODS, ends_at_us=end)
+    write_holds(server.database_url, skus, each=holds // GOODS, ends_at_us=end)
     found = await asyncio.to_thread(verify_file, server.database_url)
     assert found.returncode == 0, found.stdout
     ends_at = time.time() + START_S + normal_s
-    end_holds(server.database, int(ends_at * 1e6))
+    end_holds(server.database_url, int(ends_at * 1e6))
     await asyncio.to_thread(server.start)
 
     await _waits(server, until=lambda: time.time() > ends_at - normal_s)
@@ -73,7 +73,7 @@ async def test_a_level_with_10_000_holds_is_read_as_cheaply_as_one_without(
 ) -> None:
     await _stock(stopped, ["HELD", "FREE"], HOLDS_OF_A_LEVEL)
     end = time.time_ns() // 1_000 + DAY_US
-    write_holds(stopped.database, ["HELD"], each=HOLDS_OF_A_LEVEL, ends_at_us=end)
+    write_holds(stopped.database_url, ["HELD"], each=HOLDS_OF_A_LEVEL, ends_at_us=end)
     await asyncio.to_thread(stopped.start)
 
     async with Connection(stopped.port) as connection:

@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import pytest
 
-from inventory_api.store.database import Database, DatabaseOptions
+from inventory_api.store.database import Database
+from inventory_api.store.options import DatabaseOptions
 from tests.battery.checker import check
 from tests.battery.holds import audit_stopped
 from tests.battery.mixed import Call, Traffic
+from tests.databases import Template
 from tests.ledger_oracle import Row, rows_of
 from tests.server import ServerProcess
 
@@ -64,10 +66,10 @@ async def test_what_64_clients_were_told_is_one_history(
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+def sound(demo: Template, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """A history in which nothing is wrong."""
     folder: Path = tmp_path_factory.mktemp("mixed")
-    with ServerProcess(folder) as server:
+    with demo.copied(folder) as url, ServerProcess(folder, database_url=url) as server:
         recorded = asyncio.run(_record(server, 3.0))
     assert recorded.check() == []
     return recorded

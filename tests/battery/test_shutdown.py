@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from tests.battery.client import Connection, request_bytes
-from tests.battery.foreign import write_lock
 from tests.battery.history import Attempt, History, as_bytes
 from tests.battery.load import lengthen_ledger, trade
 from tests.battery.oracle import audit
+from tests.databases import write_locked
 from tests.server import ServerProcess, wait_until
 
 CLIENTS = 64
@@ -85,7 +85,7 @@ async def test_while_it_ends_accepted_changes_are_answered_and_others_refused(
         Connection(server.port) as open_before,
         Connection(server.port) as opened_later,
     ):
-        with write_lock(server.database):
+        with write_locked(server.database_url):
             accepted = history.begin("adjust", SALE)
             await early.send(as_bytes(accepted))
             await open_before.get("/livez")  # answered behind what was sent before

@@ -10,9 +10,10 @@ from inventory_api.server import EXIT_STORAGE_FAILED
 from tests.battery import faults
 from tests.battery.client import Connection
 from tests.battery.history import Attempt, History
-from tests.battery.oracle import audit, audit_file
+from tests.battery.oracle import audit, audit_database
 from tests.server import ServerProcess
 
+pytestmark = pytest.mark.sqlite
 SCRIPT_CHANGES = 20
 # A first start (the schema, the demo) and the script take about 36 syncs and 500 writes; a point
 # beyond the last one is a run without a fault, and fails the test.
@@ -122,7 +123,7 @@ async def test_a_fold_of_the_log_that_fails_costs_no_change(stopped: ServerProce
     assert history.statuses() == {200: SCRIPT_CHANGES}
     await audit(stopped, history)
     assert stopped.terminate().code == 0
-    await audit_file(stopped.database, history)
+    await audit_database(stopped.database_url, history)
 
 
 async def _run_script(server: ServerProcess, history: History) -> None:

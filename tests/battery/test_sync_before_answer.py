@@ -18,6 +18,7 @@ from tests.battery.history import History
 from tests.battery.oracle import audit
 from tests.server import ServerProcess
 
+pytestmark = pytest.mark.sqlite
 CHANGES = 200
 CALLS = ("pwrite64", "fdatasync", "read", "write", "writev", "sendto", "sendmsg", "recvfrom")
 LINE = re.compile(r"(\d+) +(?:<\.\.\. )?(\w+)(?:\(\d+<([^>]*)>| resumed>)(.*)")

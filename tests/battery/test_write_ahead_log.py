@@ -11,6 +11,7 @@ from tests.battery.load import lengthen_ledger
 from tests.battery.oracle import audit
 from tests.server import ServerProcess
 
+pytestmark = pytest.mark.sqlite
 WRITERS = 8
 READERS = 8
 LINES = 50

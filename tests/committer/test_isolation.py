@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from inventory_api.domain.commands import Command
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
@@ -14,6 +14,8 @@ from inventory_api.domain.unavailable import Draining, OutcomeUnknown
 from inventory_api.service import Service
 from inventory_api.store.catalog import create_item
 from inventory_api.store.database import Session
+from inventory_api.store.faults import fault_of
+from tests.committer.broken_commit import break_commits_about
 from tests.committer.writer_gate import held, outcomes, queued, sample, send
 from tests.ledger_oracle import assert_sound, on_hand_of, rows_of
 from tests.log_records import events
@@ -42,13 +44,14 @@ async def test_a_guilty_command_fails_and_its_batch_is_applied(
 
     errors = [one for one in found if not isinstance(one, Outcome)]
     assert errors == [found[place]]
-    assert isinstance(errors[0], ValueError | OverflowError | TypeError)
+    assert isinstance(errors[0], ValueError | OverflowError | TypeError | DBAPIError)
+    assert fault_of(errors[0]) is None
     assert await on_hand_of(service.database) == {("P001", "main"): 20}
     assert len(await assert_sound(service.database)) == 20
 
 
 async def test_a_guilty_command_alone_fails_and_the_next_is_applied(service: Service) -> None:
-    with pytest.raises(TypeError, match="surrogates"):
+    with pytest.raises((TypeError, DBAPIError), match="surrogates"):
         await send(service, POISONS["half_a_character_in_a_sku"])
 
     await send(service, command(adjust(1)))
@@ -165,32 +168,16 @@ async def test_work_reads_what_it_wrote_and_others_only_what_was_committed(
     assert seen == [1, 0]
 
 
-async def break_commits_about(service: Service, reference: str) -> None:
-    """From now on the COMMIT of an operation with that reference fails."""
-
-    async def work(session: Session, now: Instant) -> Outcome:
-        await session.execute(
-            text(
-                "CREATE TABLE debt (owner TEXT REFERENCES item (sku)"
-                " DEFERRABLE INITIALLY DEFERRED) STRICT"
-            )
-        )
-        await session.execute(
-            text(
-                "CREATE TRIGGER make_debt AFTER INSERT ON operation"
-                f" WHEN NEW.reference = '{reference}'"
-                " BEGIN INSERT INTO debt VALUES ('nobody'); END"
-            )
-        )
-        return Outcome(b"{}")
-
-    await service.transact(work, actor="test")
+async def break_commits(session: Session, now: Instant) -> Outcome:
+    await break_commits_about(session, "broken")
+    return Outcome(b"{}")
 
 
+@pytest.mark.sqlite  # after a failed COMMIT a file needs a new process
 async def test_nothing_is_written_after_a_commit_failed_even_while_isolating(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await break_commits_about(service, "broken")
+    await service.transact(break_commits, actor="test")
     async with held(service):
         tasks = [
             send(service, command(adjust(1), reference="before")),

@@ -46,6 +46,7 @@ def full(writer: sqlite3.Connection) -> Iterator[None]:
     writer.execute("PRAGMA max_page_count = 1000000000")
 
 
+@pytest.mark.sqlite
 async def test_a_full_disk_refuses_what_does_not_fit_and_loses_nothing(service: Service) -> None:
     await send(service, command(adjust(7)), key="before")
     writer = await writer_of(service.database)
@@ -61,6 +62,7 @@ async def test_a_full_disk_refuses_what_does_not_fit_and_loses_nothing(service: 
     assert len(await assert_sound(service.database)) == 1
 
 
+@pytest.mark.sqlite
 async def test_the_service_works_again_when_there_is_space_again(service: Service) -> None:
     writer = await writer_of(service.database)
     with full(writer), pytest.raises(StorageFull):
@@ -74,6 +76,7 @@ async def test_the_service_works_again_when_there_is_space_again(service: Servic
     await assert_sound(service.database)
 
 
+@pytest.mark.sqlite
 async def test_a_batch_on_a_full_disk_is_refused_whole(service: Service) -> None:
     writer = await writer_of(service.database)
     with full(writer):
@@ -86,6 +89,7 @@ async def test_a_batch_on_a_full_disk_is_refused_whole(service: Service) -> None
     assert await assert_sound(service.database) == []
 
 
+@pytest.mark.sqlite
 async def test_changes_fit_again_and_again_while_the_disk_fills(service: Service) -> None:
     writer = await writer_of(service.database)
     acknowledged = 0
@@ -120,6 +124,7 @@ async def test_the_service_works_again_when_the_lock_is_gone(impatient: Service)
     assert await on_hand_of(impatient.database) == {("P001", "main"): 9}
 
 
+@pytest.mark.sqlite
 async def test_a_file_that_cannot_be_written_is_said_to_be_read_only(service: Service) -> None:
     writer = await writer_of(service.database)
     writer.execute("PRAGMA query_only = 1")
@@ -134,6 +139,7 @@ async def test_a_file_that_cannot_be_written_is_said_to_be_read_only(service: Se
     assert await on_hand_of(service.database) == {("P001", "main"): 1}
 
 
+@pytest.mark.sqlite
 async def test_a_commit_that_fails_leaves_the_outcome_unknown_and_stops_the_writer(
     service: Service,
 ) -> None:
@@ -150,6 +156,7 @@ async def test_a_commit_that_fails_leaves_the_outcome_unknown_and_stops_the_writ
     assert not service.committer.is_open
 
 
+@pytest.mark.sqlite
 async def test_a_commit_that_failed_leaves_no_open_transaction_behind(service: Service) -> None:
     writer = await writer_of(service.database)
 
@@ -159,6 +166,7 @@ async def test_a_commit_that_failed_leaves_no_open_transaction_behind(service: S
     assert not writer.in_transaction
 
 
+@pytest.mark.sqlite
 async def test_nothing_is_taken_after_a_commit_failed(service: Service) -> None:
     with pytest.raises(OutcomeUnknown):
         await service.transact(fail_at_commit, actor="test")
@@ -195,6 +203,7 @@ async def test_a_restart_after_a_failed_commit_finds_what_was_acknowledged(
         await assert_sound(service.database)
 
 
+@pytest.mark.sqlite
 async def test_a_page_that_breaks_while_serving_stops_the_writer(settings: Settings) -> None:
     async with open_service(settings.model_copy(update={"cache_kib": 16})) as service:
         await open_shop(service)
@@ -213,6 +222,7 @@ async def test_a_page_that_breaks_while_serving_stops_the_writer(settings: Setti
             await send(service, command(adjust(1)))
 
 
+@pytest.mark.sqlite
 async def test_the_log_stays_small_while_changes_go_on(settings: Settings) -> None:
     limits = {"wal_checkpoint_pages": 100}
     async with open_service(settings.model_copy(update=limits)) as service:

@@ -1,9 +1,8 @@
 """Holds the writer inside a transaction, so that a test says when it goes on."""
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TypeVar
 
 from inventory_api.domain.judge import Asked
@@ -11,6 +10,7 @@ from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.types import Instant
 from inventory_api.service import Service
 from inventory_api.store.database import Database, Session
+from tests.databases import write_locked
 from tests.polling import until
 
 T = TypeVar("T")
@@ -35,13 +35,9 @@ async def held(service: Service) -> AsyncIterator[None]:
         await busy
 
 
-@contextmanager
-def locked(database: Database) -> Iterator[None]:
-    """While inside, another connection has the write lock of the file."""
-    with closing(sqlite3.connect(database.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
+def locked(database: Database) -> AbstractContextManager[None]:
+    """While inside, another connection lets nobody else write."""
+    return write_locked(database.options.url)
 
 
 def send(

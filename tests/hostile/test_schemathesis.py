@@ -18,7 +18,7 @@ SECONDS_SLOW = 600
 NOT_CHECKED = "positive_data_acceptance,allow_header_conformance"
 
 
-def fuzz(folder: Path, *arguments: str) -> str:
+def fuzz(database_url: str, folder: Path, *arguments: str) -> str:
     """Run schemathesis against a fresh demo that a key opens; its report if it found something."""
     environment = {
         "INVENTORY_ADMIN_KEY": KEY,
@@ -26,7 +26,7 @@ def fuzz(folder: Path, *arguments: str) -> str:
         # It makes longer addresses than are allowed, and the operations do not document 414.
         "INVENTORY_URL_BYTES_MAX": "60000",
     }
-    with ServerProcess(folder, environment=environment) as server:
+    with ServerProcess(folder, database_url=database_url, environment=environment) as server:
         command = [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"]
         options = ["-H", f"X-API-Key: {KEY}", "--exclude-checks", NOT_CHECKED, "--warnings", "off"]
         ended = subprocess.run(
@@ -48,12 +48,19 @@ def paths() -> dict[str, str]:
     return {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
-def test_no_generated_request_finds_an_undocumented_answer(tmp_path: Path) -> None:
-    assert fuzz(tmp_path, "--seed", "1", "-n", str(EXAMPLES)) == ""
+def test_no_generated_request_finds_an_undocumented_answer(
+    database_url: str, tmp_path: Path
+) -> None:
+    assert fuzz(database_url, tmp_path, "--seed", "1", "-n", str(EXAMPLES)) == ""
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * SECONDS_SLOW)
-def test_no_request_of_a_long_generation_finds_an_undocumented_answer(tmp_path: Path) -> None:
+def test_no_request_of_a_long_generation_finds_an_undocumented_answer(
+    database_url: str, tmp_path: Path
+) -> None:
     """Its seed is random, and stands in the report."""
-    assert fuzz(tmp_path, "-n", str(EXAMPLES_SLOW), "--max-time", str(SECONDS_SLOW)) == ""
+    assert (
+        fuzz(database_url, tmp_path, "-n", str(EXAMPLES_SLOW), "--max-time", str(SECONDS_SLOW))
+        == ""
+    )

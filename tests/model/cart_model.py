@@ -182,7 +182,8 @@ class Warehouse:
         known = self.open_cart(reference)
         if known is None:
             if not wanted:
-                return "unknown_id", name
+                made = [one for one, cart in self.carts.items() if cart.reference == reference]
+                return ("done", made[-1]) if made else ("unknown_id", name)
             return self.reserve(name, reference, wanted, ends_at, partial=False), name
         cart = self.carts[known]
         if cart.total("committed") or cart.total("fulfilled"):
@@ -312,12 +313,13 @@ def _meant(
 
 
 def _merged(before: list[Piece], after: list[Piece]) -> list[Piece]:
-    """What a cart was and has become: units it no longer holds are released."""
+    """What a cart was and has become: its account starts anew, or all is released."""
     found = {(piece.line, piece.sku, piece.place): piece for piece in before}
     for piece in before:
         now = [one for one in after if _same(one, piece)]
         held = sum(one.held for one in now)
-        piece.released += max(0, piece.held - held)
+        piece.released = 0 if after else piece.released + piece.held
+        piece.expired = 0 if after else piece.expired
         piece.held = held
     new = [one for one in after if (one.line, one.sku, one.place) not in found]
     return [*before, *new]

@@ -27,6 +27,7 @@ from inventory_api.settings import Settings
 from inventory_api.store.holds import holds_of
 from inventory_api.workers.expiry import expire_some
 from tests.ledger_oracle import assert_sound, rows_of
+from tests.memory_oracle import assert_memory_is_true
 from tests.model.cart_model import PLACES, Wanted, Warehouse
 from tests.model.count_rules import CountRules
 from tests.model.kit_rules import KITS, KitRules, kits_and_items, open_kits
@@ -178,6 +179,10 @@ class Carts(KitRules, CountRules, ShipmentRules, RuleBasedStateMachine):
             self.run(self.exits.aclose())
             self.run(self._open())
         reach("restart", "not this time" if again else "done")
+
+    @invariant()
+    def the_writer_remembers_what_is_so(self) -> None:
+        self.run(assert_memory_is_true(self.service))
 
     @invariant()
     def shelves_agree(self) -> None:

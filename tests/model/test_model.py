@@ -1,16 +1,22 @@
 """Anything that can be asked, in any order: the service and a dict never disagree."""
 
 import asyncio
-import tempfile
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
-from pathlib import Path
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
 import pytest
 from hypothesis import HealthCheck, event, settings as hypothesis_settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from inventory_api.app import open_service
 from inventory_api.domain.commands import AdjustLine, Command, Line, Mode, SetLine
@@ -18,7 +24,9 @@ from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.service import Service
 from inventory_api.settings import Settings
 from inventory_api.store.availability import check
+from tests.databases import Template
 from tests.ledger_oracle import assert_sound, rows_of
+from tests.memory_oracle import assert_memory_is_true
 from tests.model.dict_model import Entry, Place, Shop, Verdict
 from tests.settable_clock import SettableClock
 from tests.stock_factory import (
@@ -107,12 +115,12 @@ line_lists: st.SearchStrategy[list[Line]] = st.one_of(adjust_lists, some(counts)
 class Inventory(RuleBasedStateMachine):
     """The same steps for the service and for the dict, and a comparison after each."""
 
-    def __init__(self) -> None:
+    def __init__(self, migrated: Template) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.folder = tempfile.TemporaryDirectory()
+        self.database = ExitStack()
         self.settings = Settings(
-            database_url=f"sqlite+aiosqlite:///{Path(self.folder.name) / 'inventory.db'}",
+            database_url=self.database.enter_context(migrated.copied()),
             change_deadline_s=60,
             check_deadline_s=60,
         )
@@ -217,7 +225,7 @@ class Inventory(RuleBasedStateMachine):
         finally:
             self.run(self.exits.aclose())
             self.runner.close()
-            self.folder.cleanup()
+            self.database.close()
 
     def _change(self, lines: list[Line], mode: Mode, key: str | None, *, dry_run: bool) -> None:
         asked = self._resolved(lines, mode, dry_run=dry_run)
@@ -259,6 +267,10 @@ class Inventory(RuleBasedStateMachine):
         event(f"replayed: {outcome.replayed}")
         for word in verdict.lines:
             event(f"line: {word}")
+
+    @invariant()
+    def the_writer_remembers_what_is_so(self) -> None:
+        self.run(assert_memory_is_true(self.service))
 
     @invariant()
     def levels_agree(self) -> None:
@@ -349,23 +361,27 @@ def told(outcome: Outcome, lines: int) -> Verdict:
     return Verdict(False, words, seqs)
 
 
-class ManyCases(Inventory):
-    """The same, ten times over."""
+def size(*, examples: int, steps: int) -> hypothesis_settings:
+    return hypothesis_settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+
+
+def run(machine: Callable[[], RuleBasedStateMachine], settings: hypothesis_settings) -> None:
+    # It takes any callable, whatever its annotation says.
+    run_state_machine_as_test(machine, settings=settings)  # type: ignore[arg-type]
 
 
 # Reducing a failure to its shortest case takes minutes.
-TestInventory = pytest.mark.timeout(900)(Inventory.TestCase)
-TestInventory.settings = hypothesis_settings(
-    max_examples=40,
-    stateful_step_count=80,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@pytest.mark.timeout(900)
+def test_the_service_does_what_the_dict_does(migrated: Template) -> None:
+    run(partial(Inventory, migrated), size(examples=40, steps=80))
 
-TestManyCases = pytest.mark.slow(pytest.mark.timeout(3600)(ManyCases.TestCase))
-TestManyCases.settings = hypothesis_settings(
-    max_examples=400,
-    stateful_step_count=100,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_service_does_what_the_dict_does_ten_times_over(migrated: Template) -> None:
+    run(partial(Inventory, migrated), size(examples=400, steps=100))

@@ -5,8 +5,9 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from inventory_api.store.database import Database, DatabaseOptions
+from inventory_api.store.database import Database
 from inventory_api.store.findings import Finding
+from inventory_api.store.options import DatabaseOptions
 from inventory_api.store.verify import Verification
 
 # Any number of 64 bits instead; what may be NULL still may.

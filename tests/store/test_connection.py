@@ -16,6 +16,8 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from inventory_api.store.connection import OneHopConnection
 
+pytestmark = pytest.mark.sqlite
+
 
 class CountingConnection(OneHopConnection):
     """Knows how often its thread was asked for something."""

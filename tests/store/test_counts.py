@@ -5,9 +5,11 @@ import asyncio
 import orjson
 import pytest
 
+from inventory_api.domain.count_sheet import Counts
 from inventory_api.domain.judge import Asked
 from inventory_api.service import Service
-from inventory_api.store.counts import counts_named, find_counts, lines_of, sheets_of
+from inventory_api.store.counts import counts_named, find_counts, lines_of, measure, sheets_of
+from inventory_api.store.database import Session
 from tests.committer.writer_gate import held, queued, sample, send
 from tests.count_factory import opening, recording, settling, tally
 from tests.ledger_oracle import assert_sound, on_hand_of, rows_of
@@ -21,6 +23,13 @@ async def ask(service: Service, asked: Asked) -> str:
     assert outcome.refused is None, outcome
     name: str = orjson.loads(outcome.answer).get("id", "")
     return name
+
+
+async def known(session: Session, commands: list[Asked]) -> Counts:
+    """What a batch knows about counts, before and after its levels are locked."""
+    counts = await counts_named(session, commands)
+    await measure(session, counts, commands)
+    return counts
 
 
 async def test_a_count_is_kept_as_it_has_become(service: Service) -> None:
@@ -54,12 +63,10 @@ async def test_a_recording_reads_the_lines_that_it_names_and_a_posting_reads_all
     await ask(service, command(adjust(10), adjust(5, "P002")))
     name = await ask(service, opening())
 
-    async with service.database.reader() as session:
-        named = await counts_named(session, [recording(name, tally(1, "P002"), tally(1, "P003"))])
-        whole = await counts_named(session, [settling("post", name)])
-        both = await counts_named(
-            session, [recording(name, tally(1, "P003")), settling("post", name)]
-        )
+    async with service.database.writer() as session:
+        named = await known(session, [recording(name, tally(1, "P002"), tally(1, "P003"))])
+        whole = await known(session, [settling("post", name)])
+        both = await known(session, [recording(name, tally(1, "P003")), settling("post", name)])
 
     assert named.lines[name].keys() == {"P002"}
     assert named.named == {key("P002"), key("P003")}
@@ -81,8 +88,8 @@ async def test_a_posting_knows_the_last_count_of_each_level(service: Service) ->
         await ask(service, one)
     name = await ask(service, opening("P001", "P002"))
 
-    async with service.database.reader() as session:
-        found = await counts_named(session, [settling("post", name)])
+    async with service.database.writer() as session:
+        found = await known(session, [settling("post", name)])
 
     assert found.last_sets == {key("P001"): 3, key("P002"): 0}
 
@@ -93,7 +100,7 @@ async def test_a_location_is_read_up_to_one_level_more_than_a_count_takes(
     await ask(service, command(*[adjust(1, f"P00{n}") for n in range(1, 6)]))
 
     async with service.database.reader() as session:
-        found = await counts_named(session, [opening(lines_max=2)])
+        found = await known(session, [opening(lines_max=2)])
 
     assert found.skus_at == {MAIN: ["P001", "P002", "P003"]}
 
@@ -103,14 +110,15 @@ async def test_what_was_on_hand_at_a_version_comes_from_the_ledger(service: Serv
         await ask(service, command(adjust(delta)))
     name = await ask(service, opening("P001"))
 
-    async with service.database.reader() as session:
-        found = await counts_named(session, [recording(name, tally(1, version=2))])
-        none = await counts_named(session, [recording(name, tally(1, version=9))])
+    async with service.database.writer() as session:
+        found = await known(session, [recording(name, tally(1, version=2))])
+        none = await known(session, [recording(name, tally(1, version=9))])
 
     assert found.on_hand_at == {(2, *key()): 7}
     assert none.on_hand_at == {}
 
 
+@pytest.mark.sqlite
 async def test_a_batch_without_counts_sends_no_statement_about_them(service: Service) -> None:
     writer = await writer_of(service.database)
     statements: list[str] = []

@@ -8,11 +8,15 @@ import pytest
 
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.prospects import ELSEWHERE_MAX
+from inventory_api.domain.reservation import Reserve, ReserveLine
 from inventory_api.domain.types import Instant
 from inventory_api.service import RefusedError, Service
+from inventory_api.store.bulk import listed
 from inventory_api.store.catalog import create_location
 from inventory_api.store.database import Session
+from inventory_api.store.elsewhere import ENDS_OF_OTHERS
 from tests.stock_factory import (
+    P001,
     adjust,
     command,
     key,
@@ -20,6 +24,7 @@ from tests.stock_factory import (
     set_location_status,
     set_policy,
 )
+from tests.store.test_query_plans import steps_of
 
 
 async def open_locations(service: Service, *codes: str, sellable: bool = True) -> None:
@@ -118,3 +123,24 @@ async def test_a_caller_hears_only_of_the_locations_that_he_may_see(service: Ser
 
     (line,) = orjson.loads(outcome.answer)["lines"]
     assert line["error"]["elsewhere"] == [{"location": "shown", "available": 3}]
+
+
+@pytest.mark.sqlite
+async def test_a_hold_of_many_lines_is_left_out_by_one_pass_over_its_level(
+    service: Service,
+) -> None:
+    own = ""
+
+    async def ends(session: Session) -> object:
+        return (await session.execute(ENDS_OF_OTHERS, {**listed([own]), "now": 1})).all()
+
+    async def steps(lines: int) -> int:
+        nonlocal own
+        asked = Reserve(lines=(ReserveLine(P001, None, 1),) * lines, ttl_us=10**6)
+        own = orjson.loads((await service.submit(asked, actor="test")).answer)["id"]
+        return await steps_of(service, ends)
+
+    await book(service, "main", 9_000)
+    few, many = await steps(1_000), await steps(4_000)
+
+    assert many < 5 * few

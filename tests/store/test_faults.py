@@ -1,8 +1,6 @@
 """Which error of the database is whose fault."""
 
 import sqlite3
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -15,8 +13,10 @@ from inventory_api.domain.unavailable import (
     StorageReadOnly,
     Unavailable,
 )
-from inventory_api.store.database import Database, DatabaseOptions, Session
+from inventory_api.store.database import Database, Session
 from inventory_api.store.faults import fault_of
+from inventory_api.store.options import DatabaseOptions
+from tests.databases import write_locked
 
 FILL = "INSERT INTO idempotency VALUES ('a', 'k', 1, x'', NULL, NULL, zeroblob(1000000))"
 
@@ -27,17 +27,17 @@ async def error_of(session: Session, statement: str) -> DBAPIError:
     return raised.value
 
 
-async def test_a_foreign_lock_is_busy(database_url: str, tmp_path: Path) -> None:
+async def test_a_foreign_lock_is_busy(database_url: str) -> None:
     impatient = DatabaseOptions(url=database_url, busy_timeout_s=0.01)
     async with Database(impatient) as database:
-        with closing(sqlite3.connect(tmp_path / "inventory.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with write_locked(database_url):
             async with database.writer() as session:
                 error = await error_of(session, "UPDATE ledger_head SET seq = 1")
 
     assert fault_of(error) is StorageBusy
 
 
+@pytest.mark.sqlite
 async def test_no_more_pages_is_full(database: Database) -> None:
     async with database.writer() as session:
         await session.execute(text("PRAGMA max_page_count = 1"))

@@ -30,10 +30,11 @@ async def held(service: Service, tmp_path: Path) -> Service:
     """P001 has few holds, P002 many; none is due."""
     await service.adjust([{"sku": "P001", "delta": FEW}, {"sku": "P002", "delta": MANY}])
     for sku, holds in (("P001", FEW), ("P002", MANY)):
-        write_holds(tmp_path / "inventory.db", [sku], each=holds, ends_at_us=ENDS_AT_US)
+        write_holds(service.settings.database_url, [sku], each=holds, ends_at_us=ENDS_AT_US)
     return service
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
 async def test_a_question_about_ends_takes_as_many_steps_with_many_holds_as_with_few(
     held: Service, query: Callable[[Session, str], Awaitable[object]]

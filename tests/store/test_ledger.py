@@ -1,9 +1,7 @@
 """The ledger, read back: by number, by time, by level and by what it was about."""
 
 import asyncio
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from hypothesis import Phase, given, settings as hypothesis_settings, strategies as st
@@ -24,6 +22,7 @@ from inventory_api.store.ledger import (
     steps_at,
 )
 from inventory_api.store.levels import as_of, list_levels
+from tests.databases import Template
 from tests.ledger_oracle import assert_sound
 from tests.settable_clock import START, SettableClock
 from tests.stock_factory import P001, adjust, command, key, level, open_shop, set_policy, transfer
@@ -235,11 +234,10 @@ async def walk(session: Session, wanted: Filter, *, limit: int, until: int) -> l
 @hypothesis_settings(max_examples=8, phases=NO_SHRINKING)
 @given(BATCHES, st.integers(1, 4), st.integers(0, 2))
 async def test_pages_of_any_filter_are_what_a_search_through_the_ledger_finds(
-    batches: list[Batch], limit: int, before_the_end: int
+    migrated: Template, batches: list[Batch], limit: int, before_the_end: int
 ) -> None:
     clock = SettableClock()
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite+aiosqlite:///{Path(folder) / 'inventory.db'}"
+    with migrated.copied() as url:
         async with open_service(Settings(database_url=url), now=clock) as service:
             await open_shop(service)
             await fill(service, clock, batches)
@@ -253,10 +251,11 @@ async def test_pages_of_any_filter_are_what_a_search_through_the_ledger_finds(
 
 @hypothesis_settings(max_examples=10, phases=NO_SHRINKING)
 @given(BATCHES)
-async def test_every_position_of_the_past_is_what_a_replay_says(batches: list[Batch]) -> None:
+async def test_every_position_of_the_past_is_what_a_replay_says(
+    migrated: Template, batches: list[Batch]
+) -> None:
     clock = SettableClock()
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite+aiosqlite:///{Path(folder) / 'inventory.db'}"
+    with migrated.copied() as url:
         async with open_service(Settings(database_url=url), now=clock) as service:
             await open_shop(service)
             await fill(service, clock, batches)
@@ -277,10 +276,11 @@ async def test_every_position_of_the_past_is_what_a_replay_says(batches: list[Ba
 
 @hypothesis_settings(max_examples=10, phases=NO_SHRINKING)
 @given(BATCHES)
-async def test_every_moment_is_at_the_number_that_a_search_finds(batches: list[Batch]) -> None:
+async def test_every_moment_is_at_the_number_that_a_search_finds(
+    migrated: Template, batches: list[Batch]
+) -> None:
     clock = SettableClock()
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite+aiosqlite:///{Path(folder) / 'inventory.db'}"
+    with migrated.copied() as url:
         async with open_service(Settings(database_url=url), now=clock) as service:
             await open_shop(service)
             await fill(service, clock, batches)

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from inventory_api.store.database import Database, DatabaseOptions
+from inventory_api.store.database import Database
 from inventory_api.store.lock import AlreadyServed, ProcessLock
+from inventory_api.store.options import DatabaseOptions
 from tests.other_program import run, served
+
+pytestmark = pytest.mark.sqlite
 
 OPEN = """
 import asyncio, sys
-from inventory_api.store.database import Database, DatabaseOptions
+from inventory_api.store.database import Database
+from inventory_api.store.options import DatabaseOptions
 async def main():
     async with Database(DatabaseOptions(url="sqlite+aiosqlite:///" + sys.argv[1])):
         print("opened")

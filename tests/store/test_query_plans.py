@@ -19,6 +19,7 @@ from inventory_api.store.holds import (
     due_units,
     hold_page,
     holds_of,
+    last_ids,
     newest_id,
     next_expiries,
     open_ids,
@@ -45,6 +46,8 @@ from inventory_api.store.snapshot import levels_of
 from tests.count_factory import opening, recording, settling, tally
 from tests.sqlite_driver import sqlite_of, writer_of
 from tests.stock_factory import adjust, command, key, level
+
+pytestmark = pytest.mark.sqlite
 
 Query = Callable[[Session], Awaitable[object]]
 GROWING = (
@@ -123,6 +126,7 @@ READS: dict[str, Query] = {
     "newest_hold": newest_id,
     "hold_page": lambda session: hold_page(session, after="r1", until="r2", limit=9),
     "open_holds": lambda session: open_ids(session, ["cart:1", "cart:2"]),
+    "last_holds": lambda session: last_ids(session, ["cart:1", "cart:2"]),
     "due_holds": lambda session: due_ids(session, [key()], Instant(0), limit=9),
     "due_units": lambda session: due_units(session, [key()], Instant(0)),
     "next_expiries": lambda session: next_expiries(session, [key()], Instant(0)),

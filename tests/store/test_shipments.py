@@ -1,6 +1,7 @@
 """Shipments in the database: one statement for each table, and a seek for the first date."""
 
 import orjson
+import pytest
 
 from inventory_api.domain.catalog import rfc3339
 from inventory_api.domain.judge import Asked
@@ -42,6 +43,7 @@ async def findings(service: Service) -> list[object]:
     return [finding async for page in verification.pages() for finding in page]
 
 
+@pytest.mark.sqlite
 async def test_no_command_about_shipments_walks_a_table(service: Service) -> None:
     await ask(service, command(adjust(9)))
     made = await ask(service, ship(expected(5, location="store-1")))
@@ -57,6 +59,7 @@ async def test_no_command_about_shipments_walks_a_table(service: Service) -> Non
     await assert_sound(service.database)
 
 
+@pytest.mark.sqlite
 async def test_a_change_that_is_about_no_shipment_does_not_ask_for_any(service: Service) -> None:
     await ask(service, expect(expected(5)))
 
@@ -78,6 +81,7 @@ async def test_ten_thousand_lines_are_expected_and_received(service: Service) ->
     assert await findings(service) == []
 
 
+@pytest.mark.sqlite
 async def test_the_first_date_is_one_seek_however_many_lines_have_come(service: Service) -> None:
     async def first(session: Session) -> object:
         return (await session.execute(NEXT, {**listed(["P001"]), "now": 1})).all()

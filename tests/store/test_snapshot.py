@@ -21,9 +21,9 @@ from tests.stock_factory import (
 
 
 async def snapshot_for(service: Service, *lines: Line) -> Snapshot:
-    async with service.database.reader() as session:
+    async with service.database.writer() as session:
         return await take_snapshot(
-            session, [command(line) for line in lines], Instant(0), due_max=9
+            session, [command(line) for line in lines], Instant(0), due_max=9, recent={}
         )
 
 

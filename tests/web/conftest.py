@@ -1,25 +1,25 @@
 """What the tests of the routes share: the demo, in process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.web.shop import Shop, make_demo_file, open_demo
+from tests.databases import Store, Template
+from tests.web.shop import Shop, demo_in, open_demo
 
 
 @pytest.fixture(scope="session")
-def demo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database file with the demo; copies of it are a running shop in 20 ms."""
-    path = tmp_path_factory.mktemp("demo") / "demo.db"
-    make_demo_file(path)
-    return path
+def demo(store: Store) -> Iterator[Template]:
+    """The demo; copies of it are a running shop in 20 ms on a file."""
+    with demo_in(store) as demo:
+        yield demo
 
 
 @pytest.fixture
-async def shop(demo_file: Path, tmp_path: Path) -> AsyncIterator[Shop]:
-    async with open_demo(demo_file, tmp_path) as shop:
+async def shop(demo: Template, tmp_path: Path) -> AsyncIterator[Shop]:
+    async with open_demo(demo, tmp_path) as shop:
         yield shop
 
 

@@ -1,10 +1,8 @@
 """The demo behind its HTTP application, in process, on a file of its own."""
 
 import asyncio
-import shutil
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,19 @@ from typing import Any
 import httpx
 
 from inventory_api.app import create_app, load_demo, open_service
+from inventory_api.domain.outcome import Outcome
+from inventory_api.domain.types import Instant
 from inventory_api.service import Service
 from inventory_api.settings import Settings
+from inventory_api.store.database import Session
+from tests.databases import Store, Template, write_locked
+from tests.polling import until
 from tests.settable_clock import SettableClock
 from tests.web.document import check_answer
 
 JSON = Any  # Any: the body of an answer
 HOST = "http://127.0.0.1"
+IDLE: dict[str, JSON] = {"housekeeping_interval_s": 3600, "expiry_sweep_s": 3600}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +86,48 @@ class Shop:
         return await self.http.post(f"/v1/stock/{kind}", json=body, headers=headers)
 
 
-def make_demo_file(path: Path, *, with_store: bool = True) -> None:
-    """Write a database file with the demo and store-1; made once and copied for each test."""
+@contextmanager
+def demo_in(store: Store, *, with_store: bool = True) -> Iterator[Template]:
+    """A database with the demo and store-1; made once and copied for each test."""
 
-    async def work() -> None:
-        settings = Settings(database_url=f"sqlite+aiosqlite:///{path}")
+    async def work(url: str) -> None:
+        settings = Settings(database_url=url, migrate_at_start=True)
         async with open_service(settings, now=SettableClock()) as service:
             await load_demo(service)
             if with_store:
                 async with http_client(service) as http:
                     await http.post("/v1/locations", json={"code": "store-1", "kind": "store"})
 
-    asyncio.run(work())
+    with store.fresh() as url:
+        asyncio.run(work(url))
+        yield Template(store, url)
 
 
 @asynccontextmanager
-async def open_demo(demo_file: Path, folder: Path, **settings: JSON) -> AsyncIterator[Shop]:
-    """A running copy of the demo, with settings of its own."""
-    copy = folder / "inventory.db"
-    shutil.copyfile(demo_file, copy)
-    chosen = Settings(database_url=f"sqlite+aiosqlite:///{copy}", **settings)
+async def open_demo(demo: Template, folder: Path, **settings: JSON) -> AsyncIterator[Shop]:
+    """A running copy of the demo, with settings of its own; nothing runs in the background."""
     clock = SettableClock()
-    async with (
-        open_service(chosen, now=clock) as service,
-        http_client(service) as http,
-    ):
-        yield Shop(service, http, clock)
+    with demo.copied(folder) as url:
+        chosen = Settings(database_url=url, **IDLE | settings)
+        async with open_service(chosen, now=clock) as service, http_client(service) as http:
+            await first_turns(service)
+            yield Shop(service, http, clock)
+
+
+async def first_turns(service: Service) -> None:
+    """Wait until the background jobs have had the turn that they take at the start.
+
+    A test that locks the tables would find one of them waiting in front of its own change.
+    """
+
+    async def nothing(session: Session, now: Instant) -> Outcome:
+        return Outcome(b"{}")
+
+    if service.database.is_shared:
+        # Behind their leases, and behind what they do then.
+        for _ in range(2):
+            await service.transact(nothing, actor="test")
+        await until(lambda: service.database.checked_out() == 0)
 
 
 @asynccontextmanager
@@ -121,13 +141,9 @@ async def http_client(service: Service, **headers: str) -> AsyncIterator[httpx.A
         yield http
 
 
-@contextmanager
-def foreign_lock(folder: Path) -> Iterator[None]:
-    """Another program holds the write lock of the database."""
-    with closing(sqlite3.connect(folder / "inventory.db", isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
+def foreign_lock(shop: Shop) -> AbstractContextManager[None]:
+    """Another program lets nobody else write to the database."""
+    return write_locked(shop.service.database.options.url)
 
 
 def problem(answer: httpx.Response, status: int) -> JSON:

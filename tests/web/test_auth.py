@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,14 @@ import httpx
 import pytest
 from starlette.routing import BaseRoute, Mount, Route as StarletteRoute
 
-from inventory_api.app import NoKeyError, create_app
+from inventory_api.app import NoKeyError, create_app, open_service
+from inventory_api.settings import Settings
 from inventory_api.web.routing import Route
+from tests.databases import Template
 from tests.server import ServerProcess
+from tests.settable_clock import SettableClock
 from tests.web.document import OPERATIONS, PROBLEM, Operation
-from tests.web.shop import JSON, Shop, open_demo, problem
+from tests.web.shop import JSON, Shop, http_client, open_demo, problem
 
 every_operation = pytest.mark.parametrize(
     "operation", OPERATIONS, ids=[operation.id for operation in OPERATIONS]
@@ -41,37 +44,40 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyedFile:
-    """A database file with keys, made once and copied for each test."""
+class Keyed:
+    """A database with keys, made once and copied for each test."""
 
-    path: Path
+    template: Template
     good: Mapping[str, str]
     spent: Mapping[str, str]
 
 
 @pytest.fixture(scope="module")
-def keyed_file(demo_file: Path, tmp_path_factory: pytest.TempPathFactory) -> KeyedFile:
-    folder = tmp_path_factory.mktemp("keyed")
-
-    async def work() -> KeyedFile:
-        async with open_demo(demo_file, folder) as shop:
+def keyed(demo: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    async def work(url: str) -> Keyed:
+        settings = Settings(database_url=url)
+        clock = SettableClock()
+        async with open_service(settings, now=clock) as service, http_client(service) as http:
+            shop = Shop(service, http, clock)
             admin = await make_key(shop, "", "admin")
             good = {scope: await make_key(shop, admin, scope) for scope in SCOPES}
             expired = await make_key(shop, admin, "admin", expires_at="2023-11-14T22:13:21Z")
             revoked = await make_key(shop, admin, "admin")
             name = revoked.split("_")[1]
             await shop.http.delete(f"/v1/api-keys/{name}", headers=bearer(admin))
-        return KeyedFile(folder / "inventory.db", good, {"expired": expired, "revoked": revoked})
+        template = Template(demo.store, url)
+        return Keyed(template, good, {"expired": expired, "revoked": revoked})
 
-    return asyncio.run(work())
+    with demo.copied(tmp_path_factory.mktemp("keyed")) as url:
+        yield asyncio.run(work(url))
 
 
 @pytest.fixture
-async def keys(keyed_file: KeyedFile, tmp_path: Path) -> AsyncIterator[Keys]:
+async def keys(keyed: Keyed, tmp_path: Path) -> AsyncIterator[Keys]:
     settings = {"failed_auth_per_minute": 1_000_000}
-    async with open_demo(keyed_file.path, tmp_path, **settings) as shop:
+    async with open_demo(keyed.template, tmp_path, **settings) as shop:
         shop.clock.move(60)
-        yield Keys(shop, keyed_file.good, keyed_file.spent)
+        yield Keys(shop, keyed.good, keyed.spent)
 
 
 async def make_key(shop: Shop, admin: str, scope: str, **fields: JSON) -> str:
@@ -231,9 +237,9 @@ def path_of(route: BaseRoute) -> str:
 
 
 async def test_too_many_wrong_keys_are_told_to_wait_and_good_ones_are_not(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
-    async with open_demo(demo_file, tmp_path, failed_auth_per_minute=5) as shop:
+    async with open_demo(demo, tmp_path, failed_auth_per_minute=5) as shop:
         good = await make_key(shop, "", "admin")
 
         wrong = [await shop.http.get("/v1/items", headers=bearer("inv_a_b")) for _ in range(8)]
@@ -245,8 +251,8 @@ async def test_too_many_wrong_keys_are_told_to_wait_and_good_ones_are_not(
     assert right.status_code == 200
 
 
-async def test_a_key_that_asks_too_often_is_told_to_wait(demo_file: Path, tmp_path: Path) -> None:
-    async with open_demo(demo_file, tmp_path, requests_per_s=3) as shop:
+async def test_a_key_that_asks_too_often_is_told_to_wait(demo: Template, tmp_path: Path) -> None:
+    async with open_demo(demo, tmp_path, requests_per_s=3) as shop:
         answers = [await shop.http.get("/livez") for _ in range(10)]
         answers += [await shop.http.get("/v1/items/P001") for _ in range(10)]
 
@@ -258,11 +264,9 @@ async def test_a_key_that_asks_too_often_is_told_to_wait(demo_file: Path, tmp_pa
     assert {answer.status_code for answer in answers[:13]} == {200}
 
 
-async def test_a_service_open_to_other_machines_needs_a_key(
-    demo_file: Path, tmp_path: Path
-) -> None:
+async def test_a_service_open_to_other_machines_needs_a_key(demo: Template, tmp_path: Path) -> None:
     with pytest.raises(NoKeyError, match="inventory-api keys create"):
-        async with open_demo(demo_file, tmp_path, host="0.0.0.0"):
+        async with open_demo(demo, tmp_path, host="0.0.0.0"):
             pass
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.seed import OPENING_UNITS, seed, sku_of
+from benchmarks.seed import OPENING_UNITS, sku_of
+from tests.databases import Template
+from tests.seeded import fill
 from tests.server import ServerProcess, wait_until
 
 Record = dict[str, Any]  # Any: JSON values
@@ -69,10 +71,10 @@ def is_sound(url: str) -> bool:
     ],
 )
 def test_an_import_that_is_killed_half_way_and_sent_again_books_each_row_once(
-    tmp_path: Path, rows: int
+    database_url: str, tmp_path: Path, rows: int
 ) -> None:
     good = rows - rows // 100
-    with ServerProcess(tmp_path, demo=False) as server:
+    with ServerProcess(tmp_path, demo=False, database_url=database_url) as server:
         make_items(server.url)
         broken = threading.Thread(target=_send_until_broken, args=(server.url, rows))
         broken.start()
@@ -101,10 +103,12 @@ def _send_until_broken(url: str, rows: int) -> None:
 
 @pytest.mark.slow
 def test_an_import_of_200_000_rows_takes_no_more_memory_than_one_of_20_000(
-    tmp_path: Path,
+    database_url: str, tmp_path: Path
 ) -> None:
     caches = {"INVENTORY_CACHE_KIB": "1024"}
-    with ServerProcess(tmp_path, demo=False, environment=caches) as server:
+    with ServerProcess(
+        tmp_path, demo=False, database_url=database_url, environment=caches
+    ) as server:
         make_items(server.url)
         for _ in send(server.url, 20_000):
             pass
@@ -120,18 +124,19 @@ def test_an_import_of_200_000_rows_takes_no_more_memory_than_one_of_20_000(
 
 
 @pytest.fixture(scope="module")
-def million(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("million") / "inventory.db"
-    seed(path, items=1_000_000, movements=1_000_000)
-    return path
+def million(migrated: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("million")
+    with migrated.copied(folder) as url:
+        fill(url, folder, items=1_000_000, movements=1_000_000)
+        yield url
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_million_levels_are_exported_at_one_position_while_20_000_changes_go_on(
-    million: Path, tmp_path: Path
+    million: str, tmp_path: Path
 ) -> None:
-    with ServerProcess(tmp_path, demo=False, database=million) as server:
+    with ServerProcess(tmp_path, demo=False, database_url=million) as server:
         # What the page caches hold is not what an export needs.
         for _ in export(server.url):
             pass

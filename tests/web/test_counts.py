@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.databases import Template
 from tests.ledger_oracle import assert_sound
 from tests.web.shop import JSON, Shop, http_client, open_demo, problem, wrong_fields
 
@@ -106,9 +107,9 @@ async def test_without_skus_the_whole_location_is_counted(shop: Shop) -> None:
 
 
 async def test_a_location_with_more_levels_than_a_count_takes_wants_skus(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
-    async with open_demo(demo_file, tmp_path, lines_max=4) as shop:
+    async with open_demo(demo, tmp_path, lines_max=4) as shop:
         told = problem(await shop.http.post("/v1/counts", json={}), 409)
         count = await open_count(shop, "P001", "P002", "P003", "P004")
         more = problem(await record(shop, count, found("P005", 1)), 409)
@@ -346,10 +347,10 @@ async def test_a_large_variance_waits_for_an_admin(shop: Shop) -> None:
 
 
 async def test_the_usual_threshold_is_a_setting_that_only_an_admin_can_loosen(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
     async with (
-        open_demo(demo_file, tmp_path, count_approval_threshold=5) as shop,
+        open_demo(demo, tmp_path, count_approval_threshold=5) as shop,
         as_(shop, "write") as till,
     ):
         usual = await open_count(till, "P001")

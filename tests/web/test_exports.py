@@ -4,7 +4,6 @@ import asyncio
 import csv
 import io
 import json
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from inventory_api.web.exporting import (
     movements_export,
     reservations_export,
 )
+from tests.databases import Template, run_aside
+from tests.polling import until
 from tests.web.served import Served, served
 from tests.web.shop import HOST, Shop, open_demo, problem, wrong_fields
 
@@ -124,9 +125,9 @@ async def test_a_key_for_one_location_gets_only_reservations_that_are_all_there(
 
 
 async def test_reservations_are_read_in_pages_of_so_many_lines_however_many_a_hold_has(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
-    async with open_demo(demo_file, tmp_path) as shop:
+    async with open_demo(demo, tmp_path) as shop:
         for number, lines in enumerate([1, 5, 2, 1, 1, 4]):
             await hold(shop, f"cart:{number}", *[("P002", 1)] * lines)
         wanted = await shop.walk("/v1/reservations")
@@ -308,15 +309,15 @@ async def test_a_key_for_one_location_gets_only_that_one(shop: Shop, what: str) 
 
 
 async def test_all_pages_are_of_the_position_at_which_the_export_began(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
-    async with open_demo(demo_file, tmp_path, export_page_rows=1) as shop:
+    async with open_demo(demo, tmp_path, export_page_rows=1) as shop:
         before = await shop.walk("/v1/stock")
         export = levels_export(1, locations=None)
 
         rows: list[Record] = []
         async for piece in as_ndjson(shop.service, export):
-            assert shop.service.database.checked_out() == 0, "a page keeps no connection"
+            await until(lambda: shop.service.database.checked_out() == 0)
             rows += records(piece.decode())
             await shop.adjust(*({"sku": sku, "delta": 1} for sku in SKUS))
             await shop.adjust({"sku": "P005", "location": "store-1", "delta": 7})
@@ -358,9 +359,9 @@ async def test_items_come_back_from_csv_as_they_were(shop: Shop) -> None:
 
 
 async def test_more_streams_than_a_key_may_have_are_refused_for_now(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
-    async with open_demo(demo_file, tmp_path, streams_per_key_max=1) as shop:
+    async with open_demo(demo, tmp_path, streams_per_key_max=1) as shop:
         app = create_app(shop.service)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=HOST) as http:
@@ -400,15 +401,13 @@ async def test_a_client_that_hangs_up_leaves_nothing_behind(server: Served) -> N
 
 @pytest.mark.parametrize("row_format", ["ndjson", "csv"])
 async def test_an_export_that_fails_half_way_is_never_ended(
-    server: Served, tmp_path: Path, row_format: str
+    server: Served, row_format: str
 ) -> None:
     idle = server.in_use
 
     async with server.request("GET", f"/v1/export/items?format={row_format}") as dialogue:
         head = await dialogue.head()
-        connection = sqlite3.connect(tmp_path / "inventory.db")
-        connection.execute("ALTER TABLE item RENAME TO gone")
-        connection.close()
+        run_aside(server.service.database.options.url, "ALTER TABLE item RENAME TO gone")
         with pytest.raises(asyncio.IncompleteReadError):
             await dialogue.rest()
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.databases import Template
 from tests.web.document import OPERATIONS, operation
 from tests.web.shop import JSON, Shop, http_client, open_demo, problem, wrong_fields
 
@@ -255,9 +256,9 @@ async def test_a_key_belongs_to_the_caller_who_sent_it(shop: Shop) -> None:
 
 
 async def test_a_setting_makes_the_key_mandatory_for_writes_only(
-    demo_file: JSON, tmp_path: JSON
+    demo: Template, tmp_path: JSON
 ) -> None:
-    async with open_demo(demo_file, tmp_path, idempotency_key_required=True) as shop:
+    async with open_demo(demo, tmp_path, idempotency_key_required=True) as shop:
         without = await shop.adjust({"sku": "P001", "delta": -1})
         given = await shop.adjust({"sku": "P001", "delta": -1}, key="key")
         check = await shop.http.post("/v1/stock/check", json={"lines": [{"sku": "P001"}]})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import Template
 from tests.web.served import Served, served
 from tests.web.shop import Shop, open_demo, problem, wrong_fields
 
@@ -441,8 +442,8 @@ async def test_the_key_of_a_dry_run_is_free_for_the_run(shop: Shop) -> None:
     assert end["replayed"] == 0
 
 
-async def test_small_chunks_give_the_same_results(demo_file: Path, tmp_path: Path) -> None:
-    async with open_demo(demo_file, tmp_path, import_chunk_rows=2) as shop:
+async def test_small_chunks_give_the_same_results(demo: Template, tmp_path: Path) -> None:
+    async with open_demo(demo, tmp_path, import_chunk_rows=2) as shop:
         results, _ = await imported(shop, "adjustments", SOME)
 
         assert statuses(results) == [
@@ -453,8 +454,8 @@ async def test_small_chunks_give_the_same_results(demo_file: Path, tmp_path: Pat
         ]
 
 
-async def test_a_row_longer_than_accepted_is_one_bad_row(demo_file: Path, tmp_path: Path) -> None:
-    async with open_demo(demo_file, tmp_path, import_row_bytes_max=30) as shop:
+async def test_a_row_longer_than_accepted_is_one_bad_row(demo: Template, tmp_path: Path) -> None:
+    async with open_demo(demo, tmp_path, import_row_bytes_max=30) as shop:
         text = f"sku,delta\nP001,1\n{'x' * 31},1\nP001,1\n"
 
         results, _ = await imported(shop, "adjustments", text)
@@ -486,9 +487,9 @@ async def test_a_service_that_stops_taking_changes_fails_the_rows_and_says_so(sh
 
 
 async def test_rows_that_find_the_queue_full_fail_and_are_not_booked(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
-    async with open_demo(demo_file, tmp_path, queue_commands_max=100) as shop:
+    async with open_demo(demo, tmp_path, queue_commands_max=100) as shop:
         text = "sku,delta\n" + "P001,1\n" * 2000
 
         results, end = await imported(shop, "adjustments", text)

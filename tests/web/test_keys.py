@@ -8,6 +8,7 @@ import pytest
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.types import Instant
 from inventory_api.store.database import Session
+from tests.databases import Template
 from tests.web.shop import JSON, Shop, foreign_lock, http_client, open_demo, problem, wrong_fields
 
 ADMIN = {"name": "first", "scopes": ["admin"]}
@@ -129,15 +130,15 @@ async def test_a_key_stays_revoked_since_its_first_revocation(shop: Shop) -> Non
 
 
 async def test_a_key_that_was_revoked_behind_a_deadline_is_refused_all_the_same(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
     settings = {"busy_timeout_s": 60, "change_deadline_s": 0.5}
-    async with open_demo(demo_file, tmp_path, **settings) as shop:
+    async with open_demo(demo, tmp_path, **settings) as shop:
         admin = (await shop.http.post("/v1/api-keys", json=ADMIN)).json()["key"]
         shop.http.headers.update(bearer(admin))
         till = (await shop.http.post("/v1/api-keys", json={**ADMIN, "name": "till"})).json()
 
-        with foreign_lock(tmp_path):
+        with foreign_lock(shop):
             late = await shop.http.delete(f"/v1/api-keys/{till['id']}")
         await shop.adjust({"sku": "P001", "delta": -1})
 
@@ -146,11 +147,11 @@ async def test_a_key_that_was_revoked_behind_a_deadline_is_refused_all_the_same(
 
 
 async def test_a_first_key_that_was_made_behind_a_deadline_closes_the_service(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
     settings = {"busy_timeout_s": 60, "change_deadline_s": 0.5}
-    async with open_demo(demo_file, tmp_path, **settings) as shop:
-        with foreign_lock(tmp_path):
+    async with open_demo(demo, tmp_path, **settings) as shop:
+        with foreign_lock(shop):
             late = await shop.http.post("/v1/api-keys", json=ADMIN)
         await shop.service.transact(nothing, actor="test")
 

@@ -369,8 +369,7 @@ async def test_a_declared_cart_never_stands_in_its_own_way(kits: Shop) -> None:
     plain = (await declare(kits, "cart:1", line("P001", 3))).json()
     assert await balances(kits, "P002") == (200, 0, 0)
     shown = {(one["index"], one["sku"]): states(one) for one in plain["lines"]}
-    assert shown[0, "P001"] == [3, 0, 0, 0, 0]
-    assert shown[0, "DESK"] == [0, 0, 0, 3, 0]
+    assert shown == {(0, "P001"): [3, 0, 0, 0, 0]}
     emptied = (await declare(kits, "cart:1")).json()
     assert emptied["status"] == "released"
     assert await summary(kits) == (True, 0)
@@ -403,7 +402,7 @@ async def test_a_kit_that_is_plain_again_is_still_shipped_as_it_was_held(kits: S
 
     assert await balances(kits, "DESK") == (5, 1, 0)
     assert await balances(kits, "P001") == (50, 0, 0)
-    assert states(both["lines"][0]) == [1, 0, 0, 2, 0]
+    assert [states(one) for one in both["lines"]] == [[1, 0, 0, 0, 0]]
     assert problem(await kits.http.delete("/v1/items/DESK"), 409)["code"] == "item_in_use"
     assert (await settle(kits, "confirm", cart)).status_code == 200
 

@@ -116,6 +116,7 @@ async def test_an_operation_shows_the_request_and_its_movements(shop: Shop) -> N
     operation = await shop.get(f"/v1/operations/{name}")
 
     movements = operation.pop("movements")
+    assert operation.pop("next_cursor") is None
     assert operation == {
         "id": name,
         "recorded_at": "2023-11-14T22:13:20.000000Z",
@@ -137,7 +138,9 @@ async def test_an_operation_shows_the_request_and_its_movements(shop: Shop) -> N
     assert listed["items"] == movements
 
 
-async def test_an_operation_of_10000_movements_shows_the_first_1000(shop: Shop) -> None:
+async def test_an_operation_of_10000_movements_shows_the_first_1000_and_where_the_rest_is(
+    shop: Shop,
+) -> None:
     lines = [{"sku": "P001", "delta": 1}] * 10_000
     name = (await shop.adjust(*lines, reason="received")).json()["operation_id"]
 
@@ -145,6 +148,31 @@ async def test_an_operation_of_10000_movements_shows_the_first_1000(shop: Shop) 
 
     assert (operation["applied"], operation["last_seq"]) == (10_000, 10_005)
     assert len(operation["movements"]) == 1_000
+    rest = await shop.walk(
+        "/v1/movements", operation_id=name, cursor=operation["next_cursor"], limit=1_000
+    )
+    assert [one["seq"] for one in operation["movements"] + rest] == [*range(6, 10_006)]
+
+
+async def test_an_operation_that_just_fits_has_no_rest(shop: Shop) -> None:
+    lines = [{"sku": "P001", "delta": 1}] * 1_000
+    name = (await shop.adjust(*lines, reason="received")).json()["operation_id"]
+
+    operation = await shop.get(f"/v1/operations/{name}")
+
+    assert (len(operation["movements"]), operation["next_cursor"]) == (1_000, None)
+
+
+async def test_an_operation_that_is_no_batch_of_lines_counts_its_movements(shop: Shop) -> None:
+    goods = [{"sku": "P001", "quantity": 1}, {"sku": "P002", "quantity": 1}]
+    await shop.http.post("/v1/reservations", json={"lines": goods})
+    await shop.http.post("/v1/transfers", json={"from": "main", "to": "store-1", "lines": goods})
+
+    moved = await shop.walk("/v1/movements", after=5)
+    names = dict.fromkeys(one["operation_id"] for one in moved)
+    shown = [await shop.get(f"/v1/operations/{name}") for name in names]
+
+    assert [(one["type"], one["applied"]) for one in shown] == [("reserve", 2), ("ship", 6)]
 
 
 @pytest.mark.parametrize("name", ["0", "no-such-id"])

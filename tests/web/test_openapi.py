@@ -1,6 +1,7 @@
 """The OpenAPI document: whole, true, and with examples that run."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -8,6 +9,7 @@ import jsonschema_rs
 import pytest
 
 from inventory_api.web.problem_kinds import KINDS
+from tests.databases import Store, Template
 from tests.web.document import (
     DOCUMENT,
     OPERATIONS,
@@ -18,7 +20,7 @@ from tests.web.document import (
     check_answer,
     resolved,
 )
-from tests.web.shop import JSON, make_demo_file, open_demo
+from tests.web.shop import JSON, demo_in, open_demo
 
 every_operation = pytest.mark.parametrize(
     "operation", OPERATIONS, ids=[operation.id for operation in OPERATIONS]
@@ -95,11 +97,10 @@ RANDOM = {"operation_id", "key_id", "reservation_id", "count_id", "inbound_id", 
 
 
 @pytest.fixture(scope="module")
-def plain_demo_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plain_demo(store: Store) -> Iterator[Template]:
     """What `serve --demo` makes, and nothing else."""
-    path = tmp_path_factory.mktemp("plain") / "demo.db"
-    make_demo_file(path, with_store=False)
-    return path
+    with demo_in(store, with_store=False) as demo:
+        yield demo
 
 
 async def test_the_served_document_is_the_one_that_the_tests_are_made_from(
@@ -192,9 +193,9 @@ def test_a_parameter_of_the_path_has_an_example(operation: Operation) -> None:
 
 @every_operation
 async def test_the_example_of_an_operation_runs_against_a_fresh_demo(
-    plain_demo_file: Path, tmp_path: Path, operation: Operation
+    plain_demo: Template, tmp_path: Path, operation: Operation
 ) -> None:
-    async with open_demo(plain_demo_file, tmp_path) as shop:
+    async with open_demo(plain_demo, tmp_path) as shop:
         for media_type in operation.consumes or [""]:
             answer = await shop.http.request(
                 operation.method, operation.url(), **operation.example(media_type)

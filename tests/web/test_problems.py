@@ -120,7 +120,7 @@ def test_the_media_type_is_that_of_problem_details() -> None:
     assert header(Problem(HTTPCode.NOT_FOUND), b"content-type") == b"application/problem+json"
 
 
-@pytest.mark.parametrize("cls", UNAVAILABLE, ids=lambda cls: cls.code)
+@pytest.mark.parametrize("cls", UNAVAILABLE, ids=lambda cls: cls.__name__)
 def test_what_cannot_be_served_now_tells_when_to_retry(cls: type[Unavailable]) -> None:
     problem = from_unavailable(cls())
 

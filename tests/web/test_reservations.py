@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from inventory_api.workers.expiry import expire_some
+from tests.databases import Template
 from tests.ledger_oracle import assert_sound, rows_of
 from tests.web.shop import JSON, Shop, open_demo, problem, wrong_fields
 
@@ -262,9 +263,9 @@ async def test_the_sweep_expires_each_hold_once(shop: Shop) -> None:
 
 
 async def test_more_holds_than_one_batch_expires_make_nobody_go_without(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
-    async with open_demo(demo_file, tmp_path, expiries_max=2) as shop:
+    async with open_demo(demo, tmp_path, expiries_max=2) as shop:
         for _ in range(10):
             await reserve(shop, line("P001", 5), ttl_s=10)
         shop.clock.move(10)
@@ -549,3 +550,49 @@ async def test_a_hold_that_is_declared_smaller_and_shorter_ends_in_time(shop: Sh
     shop.clock.move(60)
 
     assert await promised(shop) == (50, 0, 0)
+
+
+async def test_a_late_payment_promises_nothing_of_what_is_archived(shop: Shop) -> None:
+    await shop.http.post("/v1/items", json={"sku": "P006", "name": "to order"})
+    await shop.http.post("/v1/locations", json={"code": "store-2", "kind": "store"})
+    components = [{"sku": "P006", "quantity": 1}]
+    kit = {"sku": "SET", "name": "set", "components": components}
+    await shop.http.post("/v1/items", json=kit)
+    for sku, location in (("P001", "store-2"), ("P006", "main")):
+        allowed = {"backorder_limit": 10}
+        assert (await shop.http.patch(f"/v1/stock/{sku}/{location}", json=allowed)).is_success
+    wanted = [line("P006", 1, "main"), line("P001", 1, "store-2"), line("SET", 1, "main")]
+    hold = await reserve(shop, *wanted, ttl_s=10)
+    shop.clock.move(10)
+    while await expire_some(shop.service):
+        pass
+    for path in ("items/SET", "items/P006", "locations/store-2"):
+        archived = await shop.http.patch(f"/v1/{path}", json={"status": "archived"})
+        assert archived.is_success, path
+
+    late = problem(await settle(shop, "confirm", hold), 410)
+
+    assert late["code"] == "reservation_expired"
+    assert [(one["index"], one["error"]["code"]) for one in late["lines"]] == [
+        (0, "item_archived"),
+        (1, "location_archived"),
+        (2, "item_archived"),
+    ]
+    for path in ("items/P006", "locations/store-2"):
+        await shop.http.patch(f"/v1/{path}", json={"status": "active"})
+    (told,) = problem(await settle(shop, "confirm", hold), 410)["lines"]
+    assert (told["sku"], told["error"]["code"]) == ("SET", "item_archived")
+    part = await settle(shop, "confirm", hold, {"sku": "P006", "quantity": 1})
+    assert part.json()["recovered"] is True
+
+
+async def test_a_late_payment_promises_nothing_where_goods_are_under_way_now(shop: Shop) -> None:
+    await shop.transfer({"sku": "P001", "to": "store-1", "quantity": 5})
+    hold = await reserve(shop, line("P001", 1, "store-1"), ttl_s=10)
+    became = {"kind": "transit", "sellable": False}
+    assert (await shop.http.patch("/v1/locations/store-1", json=became)).is_success
+    shop.clock.move(10)
+
+    (told,) = problem(await settle(shop, "confirm", hold), 410)["lines"]
+
+    assert told["error"]["code"] == "in_transit"

@@ -267,6 +267,18 @@ async def test_a_count_has_to_say_what_it_expects(shop: Shop) -> None:
     assert await shop.on_hand("P003") == 1
 
 
+async def test_a_refused_transfer_names_the_location_where_the_fault_is(shop: Shop) -> None:
+    answer = await shop.transfer(
+        {"sku": "P002", "to": "nowhere", "quantity": 1},
+        {"sku": "P002", "from": "nowhere", "to": "store-1", "quantity": 1},
+        {"sku": "P002", "to": "store-1", "quantity": 201},
+        {"sku": "P999", "to": "store-1", "quantity": 1},
+    )
+
+    told = problem(answer, 409)["lines"]
+    assert [one.get("location") for one in told] == ["nowhere", "nowhere", "main", None]
+
+
 async def test_a_transfer_moves_units_in_one_step(shop: Shop) -> None:
     answer = await shop.transfer({"sku": "P002", "to": "store-1", "quantity": 5})
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import Template
 from tests.ledger_oracle import assert_sound
 from tests.web.shop import JSON, Shop, open_demo, problem, wrong_fields
 
@@ -219,9 +220,9 @@ async def test_holds_that_are_over_do_not_stop_a_transfer(shop: Shop) -> None:
 
 
 async def test_more_holds_than_one_batch_expires_stop_no_transfer(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
-    async with open_demo(demo_file, tmp_path, expiries_max=2) as shop:
+    async with open_demo(demo, tmp_path, expiries_max=2) as shop:
         for _ in range(10):
             body = {"ttl_s": 10, "lines": [line("P001", 5)]}
             await shop.http.post("/v1/reservations", json=body)
@@ -424,3 +425,60 @@ async def test_of_receipts_and_cancellations_at_once_units_count_once(shop: Shop
         after = await places(shop)
         assert after["main"][0] == before["main"][0] + cancelled
     assert await is_sound(shop)
+
+
+async def test_goods_under_way_are_nobody_else_s(shop: Shop) -> None:
+    await shipped(shop, line("P001", 5))
+
+    named = await shop.http.post(
+        "/v1/reservations", json={"lines": [line("P001", 2, location="transit"), line("P001", 1)]}
+    )
+    cart = {"lines": [line("P001", 2, location="transit")], "allow_partial": True}
+    declared = await shop.http.put("/v1/reservations/by-reference/cart:1", json=cart)
+
+    for answer in (named, declared):
+        (told,) = problem(answer, 409)["lines"]
+        assert (told["index"], told["location"]) == (0, "transit")
+        assert told["error"]["code"] == "in_transit"
+
+
+@pytest.mark.parametrize("verb", ["receive", "cancel"])
+async def test_what_is_promised_where_goods_wait_does_not_leave_with_them(
+    shop: Shop, verb: str
+) -> None:
+    await shop.http.post("/v1/locations", json={"code": "ferry", "kind": "store"})
+    await shop.transfer({"sku": "P001", "to": "ferry", "quantity": 2})
+    body = {"lines": [line("P001", 2, location="ferry")], "ttl_s": 60}
+    await shop.http.post("/v1/reservations", json=body)
+    became = {"kind": "transit", "sellable": False}
+    assert (await shop.http.patch("/v1/locations/ferry", json=became)).is_success
+    transfer = await shipped(shop, line("P001", 5), via="ferry")
+    await shop.adjust({"sku": "P001", "location": "ferry", "delta": -2}, reason="theft")
+
+    (told,) = problem(await settle(shop, verb, transfer), 409)["lines"]
+
+    assert (told["location"], told["error"]["code"]) == ("ferry", "insufficient_stock")
+    assert (told["error"]["available"], told["error"]["shortage"]) == (3, 2)
+    part = await settle(shop, verb, transfer, line("P001", 3))
+    assert part.json()["lines"][0]["open"] == 2
+    shop.clock.move(60)
+    assert (await settle(shop, verb, transfer)).json()["lines"][0]["open"] == 0
+    assert await is_sound(shop)
+
+
+async def test_more_holds_than_one_batch_expires_keep_no_receipt_back(
+    demo: Template, tmp_path: Path
+) -> None:
+    async with open_demo(demo, tmp_path, expiries_max=2) as shop:
+        await shop.http.post("/v1/locations", json={"code": "ferry", "kind": "store"})
+        await shop.transfer({"sku": "P001", "to": "ferry", "quantity": 8})
+        body = {"lines": [line("P001", 1, location="ferry")], "ttl_s": 10}
+        for _ in range(8):
+            await shop.http.post("/v1/reservations", json=body)
+        became = {"kind": "transit", "sellable": False}
+        await shop.http.patch("/v1/locations/ferry", json=became)
+        transfer = await shipped(shop, line("P001", 5), via="ferry")
+        await shop.adjust({"sku": "P001", "location": "ferry", "delta": -8}, reason="theft")
+        shop.clock.move(10)
+
+        assert (await settle(shop, "receive", transfer)).is_success

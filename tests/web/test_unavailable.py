@@ -1,6 +1,7 @@
 """What a caller is told when the service can not do it now, and what became of the change."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,16 +9,25 @@ import pytest
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.types import Instant
 from inventory_api.store.database import Session
+from tests.databases import Template
 from tests.web.shop import JSON, Shop, foreign_lock, open_demo, problem
 
+# A server's disk is not filled for a test: a trigger says the same with the same code.
+FULL = (
+    "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$",
+    "CREATE TRIGGER no_space BEFORE INSERT ON movement EXECUTE FUNCTION no_space()",
+)
 SALE = {"sku": "P001", "delta": -1}
 
 
-async def pragma(shop: Shop, statement: str) -> None:
-    """Run a pragma on the connection that writes."""
+async def tell(shop: Shop, *, sqlite: str, postgres: Sequence[str]) -> None:
+    """Run statements on the connection that writes."""
+    told = postgres if shop.service.database.is_shared else [sqlite]
 
     async def work(session: Session, now: Instant) -> Outcome:
-        await (await session.connection()).exec_driver_sql(statement)
+        for statement in told:
+            await (await session.connection()).exec_driver_sql(statement)
         return Outcome(b"{}")
 
     await shop.service.transact(work, actor="test")
@@ -31,10 +41,10 @@ def told_to_retry(answer: JSON, status: int, code: str, applied: str) -> bool:
 
 
 async def test_a_database_that_another_program_holds_is_busy_until_it_lets_go(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
-    async with open_demo(demo_file, tmp_path, busy_timeout_s=0.1) as shop:
-        with foreign_lock(tmp_path):
+    async with open_demo(demo, tmp_path, busy_timeout_s=0.1) as shop:
+        with foreign_lock(shop):
             held = await shop.adjust(SALE, key="key")
             read = await shop.http.get("/v1/stock/P001")
 
@@ -47,11 +57,11 @@ async def test_a_database_that_another_program_holds_is_busy_until_it_lets_go(
 
 
 async def test_a_change_that_was_taken_when_its_deadline_passed_is_unknown_until_retried(
-    demo_file: Path, tmp_path: Path
+    demo: Template, tmp_path: Path
 ) -> None:
     settings = {"busy_timeout_s": 60, "change_deadline_s": 0.5, "batch_commands_max": 1}
-    async with open_demo(demo_file, tmp_path, **settings) as shop:
-        with foreign_lock(tmp_path):
+    async with open_demo(demo, tmp_path, **settings) as shop:
+        with foreign_lock(shop):
             taken, queued = await asyncio.gather(
                 shop.adjust(SALE, key="taken"), shop.adjust(SALE, key="queued")
             )
@@ -65,10 +75,10 @@ async def test_a_change_that_was_taken_when_its_deadline_passed_is_unknown_until
         assert await shop.on_hand() == 49
 
 
-async def test_a_full_queue_is_told_at_once(demo_file: Path, tmp_path: Path) -> None:
+async def test_a_full_queue_is_told_at_once(demo: Template, tmp_path: Path) -> None:
     settings = {"busy_timeout_s": 60, "change_deadline_s": 2, "queue_commands_max": 3}
-    async with open_demo(demo_file, tmp_path, **settings) as shop:
-        with foreign_lock(tmp_path):
+    async with open_demo(demo, tmp_path, **settings) as shop:
+        with foreign_lock(shop):
             sent = [asyncio.create_task(shop.adjust(SALE)) for _ in range(20)]
             done, waiting = await asyncio.wait(sent, timeout=1)
 
@@ -90,12 +100,16 @@ async def test_a_service_that_stops_refuses_changes_and_still_reads(shop: Shop) 
 
 
 async def test_a_full_disk_refuses_changes_until_there_is_space_again(shop: Shop) -> None:
-    await pragma(shop, "PRAGMA max_page_count = 1")
+    await tell(shop, sqlite="PRAGMA max_page_count = 1", postgres=FULL)
     lines = [{"sku": "P001", "delta": 1}] * 300
 
     full = await shop.adjust(*lines, reason="received", key="key")
     read = await shop.http.get("/v1/stock/P001")
-    await pragma(shop, "PRAGMA max_page_count = 1000000")
+    await tell(
+        shop,
+        sqlite="PRAGMA max_page_count = 1000000",
+        postgres=["DROP FUNCTION no_space CASCADE"],
+    )
     again = await shop.adjust(*lines, reason="received", key="key")
 
     assert told_to_retry(full, 507, "storage_full", "no")
@@ -107,7 +121,11 @@ async def test_a_full_disk_refuses_changes_until_there_is_space_again(shop: Shop
 async def test_a_database_that_can_not_be_written_refuses_changes_and_still_reads(
     shop: Shop,
 ) -> None:
-    await pragma(shop, "PRAGMA query_only = 1")
+    await tell(
+        shop,
+        sqlite="PRAGMA query_only = 1",
+        postgres=["SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"],
+    )
 
     change, read = await shop.adjust(SALE), await shop.http.get("/v1/stock/P001")
 

@@ -1,9 +1,8 @@
 """Verification over HTTP; what it finds is tested with the store."""
 
 import json
-import sqlite3
-from pathlib import Path
 
+from tests.databases import run_aside
 from tests.web.shop import Shop, problem
 
 
@@ -24,12 +23,12 @@ async def test_a_sound_ledger_has_a_summary_only(shop: Shop) -> None:
     }
 
 
-async def test_each_finding_is_a_line_with_its_place(shop: Shop, tmp_path: Path) -> None:
-    connection = sqlite3.connect(tmp_path / "inventory.db")
-    connection.execute("UPDATE level SET on_hand = 51 WHERE sku = 'P001'")
-    connection.execute("UPDATE level SET on_hand = 99 WHERE sku = 'P002'")
-    connection.commit()
-    connection.close()
+async def test_each_finding_is_a_line_with_its_place(shop: Shop) -> None:
+    run_aside(
+        shop.service.database.options.url,
+        "UPDATE level SET on_hand = 51 WHERE sku = 'P001'",
+        "UPDATE level SET on_hand = 99 WHERE sku = 'P002'",
+    )
 
     answer = await shop.http.get("/v1/verify")
 

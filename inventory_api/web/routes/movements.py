@@ -61,7 +61,10 @@ async def list_the_movements(call: Call, query: Annotated[MovementQuery, Query()
     errors=(Code.UNKNOWN_ID,),
 )
 async def get_an_operation(call: Call, operation_id: ID) -> Response | Problem:
-    """Show an operation with its first 1,000 movements; the list of movements has the rest."""
+    """Show an operation with its first 1,000 movements; the list of movements has the rest.
+
+    If there are more, `next_cursor` is where `/v1/movements?operation_id=…&cursor=…` goes on.
+    """
     wanted = Filter(operation_id=operation_id, locations=call.principal.locations)
     async with call.service.reading() as session:
         operation = await find_operation(session, operation_id)
@@ -71,8 +74,15 @@ async def get_an_operation(call: Call, operation_id: ID) -> Response | Problem:
         movements = await list_movements(session, wanted, after=0, limit=limit)
     if not movements:
         return Problem(Code.UNKNOWN_ID)
-    shown = [show_movement(movement) for movement in movements]
-    return json_reply({**show_operation(operation), "movements": shown})
+    last = movements[-1].seq
+    has_more = len(movements) == limit and last < operation.last_seq
+    return json_reply(
+        {
+            **show_operation(operation),
+            "movements": [show_movement(movement) for movement in movements],
+            "next_cursor": cursor_after(last) if has_more else None,
+        }
+    )
 
 
 @router.get(

@@ -18,7 +18,7 @@ from inventory_api.domain.reservation import (
     hold_at,
     show_hold,
 )
-from inventory_api.store.holds import find_holds, holds_of, last_id
+from inventory_api.store.holds import current_hold, find_holds, holds_of
 from inventory_api.web.answers import answered, etag, key_of, require_locations
 from inventory_api.web.call import Call
 from inventory_api.web.hold_schemas import (
@@ -45,6 +45,7 @@ RESERVE_ERRORS = (
     Code.UNKNOWN_LOCATION,
     Code.ITEM_ARCHIVED,
     Code.LOCATION_ARCHIVED,
+    Code.IN_TRANSIT,
     Code.TOO_MANY_COMPONENTS,
 )
 SETTLE_ERRORS = (
@@ -92,7 +93,7 @@ async def declare_a_reservation(
     """Declare what a reference shall hold from now on, whatever it held before.
 
     The service books the difference, never counts the caller's own hold against it, and renews
-    its life. No lines release it.
+    its life. No lines release it; where nothing is held they show the last reservation as it is.
     """
     return await _reserve(call, body, reference, declared=True)
 
@@ -144,10 +145,9 @@ async def get_a_reservation(call: Call, reservation_id: ID) -> Response | Proble
 async def get_a_reservation_by_reference(
     call: Call, reference: ReferencePath
 ) -> Response | Problem:
-    """Show the last reservation of a reference."""
+    """Show the open reservation of a reference, or the last one if none is open."""
     async with call.service.reading() as session:
-        found = await last_id(session, reference)
-        hold = None if found is None else (await holds_of(session, [found])).get(found)
+        hold = await current_hold(session, reference)
     return _found(call, hold)
 
 

@@ -1,0 +1,1 @@
+"""What the service costs on PostgreSQL, beside honest references on the same server."""

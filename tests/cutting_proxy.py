@@ -1,0 +1,91 @@
+"""Stands between the service and PostgreSQL, and breaks the connection at a COMMIT."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy.engine import make_url
+
+SOCKET = ".s.PGSQL.5432"
+When = Literal["before", "after"]
+"""Whether the server has done the COMMIT when the connection breaks."""
+
+
+class CuttingProxy:
+    """Passes everything on, until it is told to cut."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._when: When = "before"
+        self._marker: bytes | None = None
+        self.cuts = 0
+
+    def cut(self, when: When, *, marker: str) -> None:
+        """Break a connection, once: at the COMMIT behind a message that has the marker in it."""
+        self._when, self._marker = when, marker.encode()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, from its start to its end."""
+        from_server, to_server = await asyncio.open_unix_connection(self._target)
+        answers = asyncio.create_task(_pass_on(from_server, writer))
+        try:
+            # The first message has no letter in front of its length.
+            to_server.write(await _message(reader, lead=0))
+            is_marked = False
+            while True:
+                message = await _message(reader, lead=1)
+                is_marked |= self._marker is not None and self._marker in message
+                if is_marked and message.startswith(b"Q") and b"COMMIT" in message:
+                    await self._break(message, to_server, from_server, answers)
+                    return
+                to_server.write(message)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            answers.cancel()
+            await asyncio.gather(answers, return_exceptions=True)
+            writer.transport.abort()
+            to_server.transport.abort()
+
+    async def _break(
+        self,
+        commit: bytes,
+        to_server: asyncio.StreamWriter,
+        from_server: asyncio.StreamReader,
+        answers: "asyncio.Task[None]",
+    ) -> None:
+        self._marker = None
+        self.cuts += 1
+        answers.cancel()
+        await asyncio.gather(answers, return_exceptions=True)
+        if self._when == "after":
+            to_server.write(commit)
+            assert await from_server.read(1), "the server answers when it is done"
+
+
+async def _message(reader: asyncio.StreamReader, *, lead: int) -> bytes:
+    head = await reader.readexactly(lead + 4)
+    return head + await reader.readexactly(int.from_bytes(head[lead:]) - 4)
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(1 << 16):
+        writer.write(piece)
+        await writer.drain()
+    writer.transport.abort()
+
+
+@asynccontextmanager
+async def cutting(url: str) -> AsyncIterator[tuple[CuttingProxy, str]]:
+    """A proxy for a database behind a Unix socket, and the URL through it."""
+    direct = make_url(url)
+    host, port = direct.query["host"], direct.query.get("port", "5432")
+    proxy = CuttingProxy(Path(str(host)) / f".s.PGSQL.{port}")
+    with tempfile.TemporaryDirectory(prefix="cut") as folder:
+        server = await asyncio.start_unix_server(proxy.serve, Path(folder) / SOCKET)
+        async with server:
+            through = direct.set(query={"host": folder})
+            yield proxy, through.render_as_string(hide_password=False)
