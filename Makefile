@@ -31,7 +31,7 @@ test-slow: .venv/ready-to-test  ## the long batteries
 	$(BIN)/python -m pytest -m slow -o faulthandler_timeout=280 $(PYTEST_ARGS)
 
 model: .venv/ready-to-test  ## the model of reservations at length: MODEL_STEPS=200000, and what it reached
-	MODEL_STEPS=$(MODEL_STEPS) $(BIN)/python -m pytest tests/model/test_carts.py -k ManyCarts -o faulthandler_timeout=0 $(PYTEST_ARGS)
+	MODEL_STEPS=$(MODEL_STEPS) $(BIN)/python -m pytest tests/model/test_carts.py -k many_carts -o faulthandler_timeout=0 $(PYTEST_ARGS)
 
 coverage: .venv/ready-to-test  ## the fast tests with the coverage bar
 	@.ci/need $(TESTS_NEED)

@@ -1,6 +1,7 @@
 """Inbounds and transfers as a dict sees them, and the steps that they add to a state machine."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import orjson
@@ -69,7 +70,7 @@ class ShipmentRules(RuleBasedStateMachine):
     def _ask(self, asked: Asked) -> Outcome:
         raise NotImplementedError
 
-    def _level(self, sku: str, place: str) -> Level | None:
+    def _levels(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Level | None]:
         raise NotImplementedError
 
     @rule(wanted=goods)
@@ -125,11 +126,13 @@ class ShipmentRules(RuleBasedStateMachine):
             for crate in truck.crates:
                 incoming[crate.sku, crate.place] += crate.open
                 under_way[crate.sku] += crate.open if truck.source else 0
+        transit = {(sku, "transit"): units for sku, units in under_way.items()}
+        levels = self._levels(incoming.keys() | transit.keys())
         for at, units in incoming.items():
-            level = self._level(*at)
+            level = levels[at]
             assert (0 if level is None else level.incoming) == units
-        for sku, units in under_way.items():
-            level = self._level(sku, "transit")
+        for at, units in transit.items():
+            level = levels[at]
             assert (0 if level is None else level.on_hand) == units
 
     def _receive(self, truck: Truck, part: tuple[str, int, int] | None) -> str:

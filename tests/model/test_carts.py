@@ -6,15 +6,14 @@ printed behind the tests.
 
 import asyncio
 import os
-import tempfile
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
-from pathlib import Path
+from collections.abc import Coroutine, Iterable
+from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, settings as hypothesis_settings, strategies as st
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from inventory_api.app import open_service
@@ -26,11 +25,13 @@ from inventory_api.service import Service
 from inventory_api.settings import Settings
 from inventory_api.store.holds import holds_of
 from inventory_api.workers.expiry import expire_some
+from tests.databases import Template
 from tests.ledger_oracle import assert_sound, rows_of
 from tests.memory_oracle import assert_memory_is_true
 from tests.model.cart_model import PLACES, Wanted, Warehouse
 from tests.model.count_rules import CountRules
 from tests.model.kit_rules import KITS, KitRules, kits_and_items, open_kits
+from tests.model.machine import run, size
 from tests.model.reached import reach
 from tests.model.shipment_rules import ShipmentRules
 from tests.settable_clock import SettableClock
@@ -51,12 +52,12 @@ parts = st.none() | st.tuples(st.sampled_from(ITEMS), st.integers(1, 4))
 class Carts(KitRules, CountRules, ShipmentRules, RuleBasedStateMachine):
     """The same steps for the service and for the dict, and a comparison after each."""
 
-    def __init__(self) -> None:
+    def __init__(self, migrated: Template) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.folder = tempfile.TemporaryDirectory()
+        self.database = ExitStack()
         self.settings = Settings(
-            database_url=f"sqlite+aiosqlite:///{Path(self.folder.name) / 'inventory.db'}",
+            database_url=self.database.enter_context(migrated.copied()),
             change_deadline_s=60,
             check_deadline_s=60,
             # What is due waits for who touches it, or for the rule that sweeps.
@@ -186,8 +187,9 @@ class Carts(KitRules, CountRules, ShipmentRules, RuleBasedStateMachine):
 
     @invariant()
     def shelves_agree(self) -> None:
+        levels = self._levels(self.model.shelves)
         for (sku, place), shelf in self.model.shelves.items():
-            level = self.run(self.service.level(sku, place))
+            level = levels[sku, place]
             found = (0, 0, 0) if level is None else level[2:5]
             assert found == (
                 shelf.on_hand,
@@ -204,7 +206,7 @@ class Carts(KitRules, CountRules, ShipmentRules, RuleBasedStateMachine):
         finally:
             self.run(self.exits.aclose())
             self.runner.close()
-            self.folder.cleanup()
+            self.database.close()
 
     def _sweep(self) -> None:
         async def all_of_it() -> None:
@@ -223,8 +225,11 @@ class Carts(KitRules, CountRules, ShipmentRules, RuleBasedStateMachine):
     def _ask(self, asked: Asked) -> Outcome:
         return self.run(self.service.submit(asked, actor="model"))
 
-    def _level(self, sku: str, place: str) -> Level | None:
-        return self.run(self.service.level(sku, place))
+    def _levels(self, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Level | None]:
+        async def together() -> list[Level | None]:
+            return await asyncio.gather(*(self.service.level(*key) for key in keys))
+
+        return dict(zip(keys, self.run(together()), strict=True))
 
     def _compare(self, verb: str, outcome: Outcome, word: str, name: str) -> None:
         assert (outcome.refused or "done") == word
@@ -268,28 +273,23 @@ def lines_of(wanted: list[Wanted]) -> tuple[ReserveLine, ...]:
     )
 
 
-class ManyCarts(Carts):
-    """The same, for ten thousand steps, or as many as are asked for."""
-
-
 # Reducing a failure to its shortest case takes minutes.
-TestCarts = pytest.mark.timeout(900)(Carts.TestCase)
-TestCarts.settings = hypothesis_settings(
-    max_examples=25,
-    stateful_step_count=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@pytest.mark.timeout(900)
+def test_carts_are_what_a_dict_says(migrated: Template) -> None:
+    run(partial(Carts, migrated), size(examples=25, steps=50))
+
 
 STEPS = int(os.environ.get("MODEL_STEPS", "10000"))
 STEPS_OF_AN_EXAMPLE = 80
-# Some end early: 64 steps on average, so that this makes at least as many as are asked for.
-STEPS_COUNTED_ON = 50
+# Some end early: 47 to 64 steps on average, so that this makes at least as many as are asked for.
+STEPS_COUNTED_ON = 40
+
+
 # A loaded machine takes twenty steps a second.
-TestManyCarts = pytest.mark.slow(pytest.mark.timeout(max(3600, STEPS // 20))(ManyCarts.TestCase))
-TestManyCarts.settings = hypothesis_settings(
-    max_examples=-(-STEPS // STEPS_COUNTED_ON),
-    stateful_step_count=STEPS_OF_AN_EXAMPLE,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@pytest.mark.slow
+@pytest.mark.sqlite
+@pytest.mark.timeout(max(3600, STEPS // 20))
+def test_many_carts_are_what_a_dict_says(migrated: Template) -> None:
+    """Ten thousand steps, or as many as are asked for."""
+    examples = -(-STEPS // STEPS_COUNTED_ON)
+    run(partial(Carts, migrated), size(examples=examples, steps=STEPS_OF_AN_EXAMPLE))

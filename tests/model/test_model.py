@@ -1,21 +1,20 @@
 """Anything that can be asked, in any order: the service and a dict never disagree."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from typing import Any, TypeVar
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, event, settings as hypothesis_settings, strategies as st
+from hypothesis import event, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from inventory_api.app import open_service
@@ -28,6 +27,7 @@ from tests.databases import Template
 from tests.ledger_oracle import assert_sound, rows_of
 from tests.memory_oracle import assert_memory_is_true
 from tests.model.dict_model import Entry, Place, Shop, Verdict
+from tests.model.machine import run, size
 from tests.settable_clock import SettableClock
 from tests.stock_factory import (
     SKUS,
@@ -359,20 +359,6 @@ def told(outcome: Outcome, lines: int) -> Verdict:
         for line in answer["results"]
     ]
     return Verdict(False, words, seqs)
-
-
-def size(*, examples: int, steps: int) -> hypothesis_settings:
-    return hypothesis_settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
-
-
-def run(machine: Callable[[], RuleBasedStateMachine], settings: hypothesis_settings) -> None:
-    # It takes any callable, whatever its annotation says.
-    run_state_machine_as_test(machine, settings=settings)  # type: ignore[arg-type]
 
 
 # Reducing a failure to its shortest case takes minutes.
