@@ -60,6 +60,8 @@ class OpenStreams:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        # Whoever gets here after the cut still takes what has come, and is cut when it waits.
+        late = asyncio.get_running_loop().call_soon(task.cancel) if self._is_cut else None
         try:
             yield
         except asyncio.CancelledError:
@@ -69,6 +71,8 @@ class OpenStreams:
             raise Draining from None
         finally:
             self._tasks.discard(task)
+            if late is not None:
+                late.cancel()
 
     def cut(self) -> None:
         """Break all that are open: a client that takes its time must not keep a process alive."""

@@ -265,6 +265,16 @@ async def test_a_stream_that_is_cut_is_never_ended(kind: str) -> None:
     assert asyncio.all_tasks() == before
 
 
+async def test_what_begins_to_wait_for_a_client_after_the_cut_does_not() -> None:
+    client, streams = Unmoved(), OpenStreams()
+    streams.cut()
+
+    with pytest.raises(Draining):
+        await stream(numbers(3), streams)(client.scope, client.receive, client.send)
+
+    assert streams.count() == 0
+
+
 async def test_a_server_that_cancels_an_answer_takes_its_making_along() -> None:
     client, streams = Client(), OpenStreams()
     begun = asyncio.Event()
