@@ -167,6 +167,10 @@ class Settings(BaseSettings):
     header_bytes_max: Bytes = Field(16 << 10, description="bytes of a request's header block")
     url_bytes_max: Bytes = Field(8 << 10, description="bytes of a request's URL")
     page_max: Positive = Field(1_000, description="entries of one page of a list")
+    page_lines_max: Positive = Field(
+        10_000,
+        description="lines of all documents of one page together, unless one has more: its memory",
+    )
     export_page_rows: Positive = Field(
         2_000, description="rows per short read of an export; keeps the write-ahead log small"
     )

@@ -1,6 +1,6 @@
 """Reservations: found with what they have, written with what has become of them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, and_, bindparam, case, cast, func, literal_column, select, true
@@ -24,6 +24,7 @@ from inventory_api.store.bulk import (
     many_upserts,
     prepare,
 )
+from inventory_api.store.pages import leading
 from inventory_api.store.tables import ALLOCATION, LEVEL, RESERVATION
 
 RESERVATION_COLUMNS = tuple(RESERVATION.c[name] for name in Reservation._fields)
@@ -73,6 +74,11 @@ _ALLOCATIONS = prepare(
         ALLOCATION.c.kit,
         ALLOCATION.c.sku,
     )
+)
+_SIZES = prepare(
+    select(ALLOCATION.c.reservation_id, func.count())
+    .where(ALLOCATION.c.reservation_id.in_(VALUES))
+    .group_by(ALLOCATION.c.reservation_id)
 )
 _DUE = prepare(
     select(ALLOCATION.c.reservation_id)
@@ -258,6 +264,13 @@ async def find_holds(
     for one in chosen:
         found.update((await session.execute(one.order_by(RESERVATION.c.id).limit(limit))).scalars())
     return sorted(found)[:limit]
+
+
+async def leading_holds(
+    session: AsyncSession, ids: Sequence[str], *, lines_max: int
+) -> dict[str, Hold]:
+    """The first of the reservations that have at most so many allocations in all, or one."""
+    return await holds_of(session, await leading(session, ids, _SIZES, lines_max=lines_max))
 
 
 async def newest_id(session: AsyncSession) -> str:

@@ -1,9 +1,9 @@
 """Shipments: found with their lines, written with what has become of them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, literal_column, select
+from sqlalchemy import bindparam, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.catalog import rfc3339
@@ -19,6 +19,7 @@ from inventory_api.store.bulk import (
     many_upserts,
     prepare,
 )
+from inventory_api.store.pages import leading
 from inventory_api.store.tables import LOCATION, SHIPMENT, SHIPMENT_LINE
 
 SHIPMENT_COLUMNS = tuple(SHIPMENT.c[name] for name in Shipment._fields)
@@ -35,6 +36,11 @@ _LINES = prepare(
     select(*LINE_COLUMNS)
     .where(SHIPMENT_LINE.c.shipment_id.in_(VALUES))
     .order_by(SHIPMENT_LINE.c.shipment_id, SHIPMENT_LINE.c.line)
+)
+_SIZES = prepare(
+    select(SHIPMENT_LINE.c.shipment_id, func.count())
+    .where(SHIPMENT_LINE.c.shipment_id.in_(VALUES))
+    .group_by(SHIPMENT_LINE.c.shipment_id)
 )
 _TRANSITS = prepare(
     select(LOCATION.c.code).where(
@@ -124,6 +130,13 @@ async def find_shipments(
         statement = statement.where(SHIPMENT.c.reference == reference)
     found = await session.execute(statement.order_by(SHIPMENT.c.id).limit(limit))
     return list(found.scalars())
+
+
+async def leading_shipments(
+    session: AsyncSession, ids: Sequence[str], *, lines_max: int
+) -> dict[str, Consignment]:
+    """The first of the shipments that have at most so many lines in all, or one."""
+    return await consignments_of(session, await leading(session, ids, _SIZES, lines_max=lines_max))
 
 
 class Expectation(NamedTuple):

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import orjson
@@ -50,3 +51,20 @@ def _is_sound(part: object) -> bool:
 def page(items: list[Any], limit: int, cursor: str | None) -> dict[str, Any]:  # Any: JSON values
     """The shape of a list; `cursor` is given only if the page is full."""
     return {"items": items, "next_cursor": cursor if len(items) == limit else None}
+
+
+def partly_shown(
+    items: list[Any],  # Any: JSON values
+    *,
+    asked: Sequence[str],
+    looked_at: Collection[str],
+    limit: int,
+) -> dict[str, Any]:
+    """A list of documents of which not all that were looked at are shown.
+
+    `asked` are the ids that were found, at most `limit`; those that were `looked_at` are their
+    beginning. The list goes on behind the last of these.
+    """
+    ends = len(looked_at) == len(asked) < limit
+    cursor = None if ends else cursor_after(asked[len(looked_at) - 1])
+    return {"items": items, "next_cursor": cursor}

@@ -15,10 +15,10 @@ from inventory_api.domain.shipment import (
     ShipmentKind,
     show_shipment,
 )
-from inventory_api.store.shipments import consignments_of, find_shipments
+from inventory_api.store.shipments import consignments_of, find_shipments, leading_shipments
 from inventory_api.web.answers import answered, etag, key_of, require_locations
 from inventory_api.web.call import Call
-from inventory_api.web.paging import cursor_after, page, position_of
+from inventory_api.web.paging import partly_shown, position_of
 from inventory_api.web.problems import Problem
 from inventory_api.web.reply import json_reply
 from inventory_api.web.shipment_schemas import ShipmentQuery
@@ -86,9 +86,8 @@ async def listed(call: Call, kind: ShipmentKind, query: ShipmentQuery) -> Respon
             status=query.status,
             reference=query.reference,
         )
-        known = await consignments_of(session, names)
+        lines_max = call.service.settings.page_lines_max
+        known = await leading_shipments(session, names, lines_max=lines_max)
     visible = call.principal.locations
-    shown = [show_shipment(known[one]) for one in names if known[one].is_seen_by(visible)]
-    told = page(shown, query.limit, None)
-    told["next_cursor"] = cursor_after(names[-1]) if len(names) == query.limit else None
-    return json_reply(told)
+    shown = [show_shipment(one) for one in known.values() if one.is_seen_by(visible)]
+    return json_reply(partly_shown(shown, asked=names, looked_at=known, limit=query.limit))

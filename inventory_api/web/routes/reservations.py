@@ -18,7 +18,7 @@ from inventory_api.domain.reservation import (
     hold_at,
     show_hold,
 )
-from inventory_api.store.holds import current_hold, find_holds, holds_of
+from inventory_api.store.holds import current_hold, find_holds, holds_of, leading_holds
 from inventory_api.web.answers import answered, etag, key_of, require_locations
 from inventory_api.web.call import Call
 from inventory_api.web.hold_schemas import (
@@ -29,7 +29,7 @@ from inventory_api.web.hold_schemas import (
     ReserveBody,
     SettleBody,
 )
-from inventory_api.web.paging import cursor_after, page, position_of
+from inventory_api.web.paging import partly_shown, position_of
 from inventory_api.web.problems import Problem, invalid
 from inventory_api.web.reply import RawHeader, json_reply
 from inventory_api.web.routing import Router
@@ -113,14 +113,12 @@ async def list_the_reservations(
             reference=query.reference,
             now=call.service.steady_clock(),
         )
-        holds = await holds_of(session, ids)
-    shown = [
-        _shown(call, holds[one]) for one in ids if holds[one].is_seen_by(call.principal.locations)
-    ]
+        lines_max = call.service.settings.page_lines_max
+        holds = await leading_holds(session, ids, lines_max=lines_max)
+    seen = [one for one in holds.values() if one.is_seen_by(call.principal.locations)]
+    shown = [_shown(call, one) for one in seen]
     shown = [one for one in shown if query.status in (None, one["status"])]
-    listed = page(shown, query.limit, None)
-    listed["next_cursor"] = cursor_after(ids[-1]) if len(ids) == query.limit else None
-    return json_reply(listed)
+    return json_reply(partly_shown(shown, asked=ids, looked_at=holds, limit=query.limit))
 
 
 @router.get(
