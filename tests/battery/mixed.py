@@ -3,13 +3,14 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from typing import NamedTuple
 
 from tests.battery.client import JSON, Answer, Connection
+from tests.battery.fleet import spread
 from tests.battery.holds import told
 
 SKUS = tuple(f"HOT-{number}" for number in range(10))
@@ -71,17 +72,17 @@ class Traffic:
     long_holds: list[str] = field(default_factory=list)
     keys: Iterator[int] = field(default_factory=count)
 
-    async def run(self, port: int, *, clients: int, seconds: float) -> list[Call]:
+    async def run(self, ports: Sequence[int], *, clients: int, seconds: float) -> list[Call]:
         """The calls of some seconds, by the time they were sent."""
-        await self._prepare(port)
+        await self._prepare(ports[0])
         ends_at = time.monotonic() + seconds
 
-        async def client() -> None:
+        async def client(port: int) -> None:
             async with Connection(port) as connection:
                 while time.monotonic() < ends_at:
                     await self._one(connection)
 
-        await asyncio.gather(*(client() for _ in range(clients)))
+        await asyncio.gather(*map(client, spread(ports, clients)))
         return sorted(self.calls, key=lambda call: call.sent_at)
 
     async def _prepare(self, port: int) -> None:
