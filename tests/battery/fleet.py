@@ -25,12 +25,20 @@ class Fleet:
     Args:
         folder: gets a folder for the log of each process.
         size: how many there are; left out: as many as the kind of database is shown with.
+        demo: whether they put the five goods into a database without items.
     """
 
-    def __init__(self, folder: Path, database_url: str, *, size: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, database_url: str, *, size: int | None = None, demo: bool = True
+    ) -> None:
         self.database_url = database_url
         count = size or (ON_FILE if is_file(database_url) else ON_SERVER)
-        self.servers = tuple(_process(folder / f"process-{n}", database_url) for n in range(count))
+        folders = [folder / f"process-{number}" for number in range(count)]
+        for one in folders:
+            one.mkdir()
+        self.servers = tuple(
+            ServerProcess(one, database_url=database_url, demo=demo) for one in folders
+        )
 
     def __enter__(self) -> Self:
         self.start()
@@ -103,8 +111,3 @@ async def batch_retries(ports: Sequence[int]) -> dict[str, int]:
         for code, times in _RETRIES.findall(metrics):
             found[code] += int(float(times))
     return dict(found)
-
-
-def _process(folder: Path, database_url: str) -> ServerProcess:
-    folder.mkdir()
-    return ServerProcess(folder, database_url=database_url)

@@ -20,18 +20,20 @@ async def trade(
     chance: random.Random,
     clients: int,
     goes_on: Callable[[Attempt], bool],
+    wanted: Callable[[random.Random], list[Line]] | None = None,
     others: Sequence[int] = (),
 ) -> None:
     """Run clients side by side; each stops when `goes_on` of its last attempt says so.
 
     Those whose last change has no answer ask for it again at once, at one of the other ports.
     """
+    wanted = wanted or lines
 
     async def client(port: int) -> None:
         async with Connection(port) as connection:
-            attempt = await history.adjust(connection, lines(chance), mode=_mode(chance))
+            attempt = await history.adjust(connection, wanted(chance), mode=_mode(chance))
             while goes_on(attempt):
-                attempt = await history.adjust(connection, lines(chance), mode=_mode(chance))
+                attempt = await history.adjust(connection, wanted(chance), mode=_mode(chance))
         if attempt.answer is None and others:
             async with Connection(chance.choice(others)) as connection:
                 await history.retry(connection, attempt)

@@ -3,15 +3,19 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import count
+from itertools import count, cycle
 from typing import NamedTuple
 
+from inventory_api.store.database import Database
+from inventory_api.store.options import DatabaseOptions
 from tests.battery.client import JSON, Answer, Connection
-from tests.battery.fleet import spread
 from tests.battery.holds import told
+from tests.ledger_oracle import rows_of
 
 SKUS = tuple(f"HOT-{number}" for number in range(10))
 STOCK = 40
@@ -28,6 +32,7 @@ VERBS = {
     "look": 2,
 }
 CARTS = 40
+PAUSE_S = 0.02
 # Wall time of the moment 0 of the clock that does not jump.
 WALL_S = time.time() - time.monotonic()
 
@@ -36,7 +41,8 @@ class Call(NamedTuple):
     """One call and its answer; a change has a key of its own.
 
     `asked` has what matters of the request: sku, location, quantity, delta, id, reference.
-    Times are seconds of the clock that does not jump.
+    Times are seconds of the clock that does not jump. What was asked again lasts from the first
+    time it was sent to its answer.
     """
 
     key: str
@@ -63,26 +69,37 @@ class Traffic:
     """Clients that trade side by side and share their holds, so that they get in each other's way.
 
     `holds` are those that anybody was told of; the short ones among them are never extended, so
-    that the answer to their making tells when they end.
+    that the answer to their making tells when they end. Patient ones ask again for what can't be
+    done now or is unknown, under the same key and each time at the next process; `put_off` counts
+    what they were told instead of an answer, and `resolved` what has become of the unknown.
     """
 
     chance: random.Random
+    is_patient: bool = False
     calls: list[Call] = field(default_factory=list)
     holds: list[str] = field(default_factory=list)
     long_holds: list[str] = field(default_factory=list)
     keys: Iterator[int] = field(default_factory=count)
+    put_off: Counter[str] = field(default_factory=Counter)
+    resolved: Counter[str] = field(default_factory=Counter)
 
-    async def run(self, ports: Sequence[int], *, clients: int, seconds: float) -> list[Call]:
-        """The calls of some seconds, by the time they were sent."""
+    async def run(
+        self, ports: Sequence[int], *, clients: int, goes_on: Callable[[], bool]
+    ) -> list[Call]:
+        """The calls of all clients, by the time they were sent."""
         await self._prepare(ports[0])
-        ends_at = time.monotonic() + seconds
 
-        async def client(port: int) -> None:
-            async with Connection(port) as connection:
-                while time.monotonic() < ends_at:
-                    await self._one(connection)
+        async def client(number: int) -> None:
+            home = number % len(ports)
+            async with AsyncExitStack() as exits:
+                connections = [
+                    await exits.enter_async_context(Connection(port))
+                    for port in (*ports[home:], *ports[:home])
+                ]
+                while goes_on():
+                    await self._one(connections)
 
-        await asyncio.gather(*map(client, spread(ports, clients)))
+        await asyncio.gather(*map(client, range(clients)))
         return sorted(self.calls, key=lambda call: call.sent_at)
 
     async def _prepare(self, port: int) -> None:
@@ -93,11 +110,11 @@ class Traffic:
                 answer = await connection.post("/v1/items", {"sku": sku, "name": sku})
                 assert answer.status == 201, answer
                 asked = {"sku": sku, "location": "main", "delta": STOCK}
-                await self._send(connection, "adjust", asked)
+                await self._send([connection], "adjust", asked)
 
-    async def _one(self, connection: Connection) -> None:
+    async def _one(self, connections: Sequence[Connection]) -> None:
         (verb,) = self.chance.choices(list(VERBS), list(VERBS.values()))
-        await self._send(connection, verb, self._asked(verb))
+        await self._send(connections, verb, self._asked(verb))
 
     def _asked(self, verb: str) -> dict[str, JSON]:
         chance, sku = self.chance, self.chance.choice(SKUS)
@@ -124,10 +141,12 @@ class Traffic:
                 holds = self.long_holds if verb == "extend" else self.holds
                 return {"id": chance.choice(holds[-200:]) if holds else "none"}
 
-    async def _send(self, connection: Connection, verb: str, asked: dict[str, JSON]) -> None:
+    async def _send(
+        self, connections: Sequence[Connection], verb: str, asked: dict[str, JSON]
+    ) -> None:
         key = f"mixed-{next(self.keys)}"
         sent_at = time.monotonic()
-        answer = await _sent(connection, verb, asked, key)
+        answer = await self._answer(connections, verb, asked, key)
         call = Call(key, verb, asked, sent_at, time.monotonic(), answer.status, answer.json())
         self.calls.append(call)
         assert answer.status < 500, (told(answer), call)
@@ -135,6 +154,21 @@ class Traffic:
             self.holds.append(call.body["id"])
             if asked.get("ttl_s") != 1:
                 self.long_holds.append(call.body["id"])
+
+    async def _answer(
+        self, connections: Sequence[Connection], verb: str, asked: dict[str, JSON], key: str
+    ) -> Answer:
+        turns = cycle(connections)
+        answer = await _sent(next(turns), verb, asked, key)
+        is_known = True
+        while self.is_patient and answer.status in (503, 504):
+            self.put_off[told(answer)] += 1
+            is_known = is_known and answer.json()["applied"] == "no"
+            await asyncio.sleep(PAUSE_S)
+            answer = await _sent(next(turns), verb, asked, key)
+        if not is_known:
+            self.resolved["done" if "idempotent-replayed" in answer.headers else "not done"] += 1
+        return answer
 
 
 async def _sent(connection: Connection, verb: str, asked: dict[str, JSON], key: str) -> Answer:
@@ -161,6 +195,26 @@ async def _sent(connection: Connection, verb: str, asked: dict[str, JSON], key: 
             return await connection.get(f"/v1/reservations/{asked['id']}")
         case _:
             return await connection.post(f"/v1/reservations/{asked['id']}/{verb}", {}, key=key)
+
+
+def lasting(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds are not over yet, from the first time that is asked."""
+    ends_at: list[float] = []
+
+    def goes_on() -> bool:
+        now = time.monotonic()
+        if not ends_at:
+            ends_at.append(now + seconds)
+        return now < ends_at[0]
+
+    return goes_on
+
+
+async def keys_of(url: str) -> dict[str, str]:
+    """Under which key each operation of a database was asked for, by its id."""
+    async with Database(DatabaseOptions(url=url, read_only=True)) as database:
+        rows = await rows_of(database, "SELECT id, key FROM operation WHERE key IS NOT NULL")
+    return {row["id"]: row["key"] for row in rows}
 
 
 def ends_at(hold: JSON) -> float:

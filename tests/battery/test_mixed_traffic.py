@@ -10,14 +10,12 @@ from typing import NamedTuple
 
 import pytest
 
-from inventory_api.store.database import Database
-from inventory_api.store.options import DatabaseOptions
 from tests.battery.checker import check
 from tests.battery.fleet import Fleet, batch_retries
 from tests.battery.holds import audit_stopped
-from tests.battery.mixed import Call, Traffic
+from tests.battery.mixed import Call, Traffic, keys_of, lasting
 from tests.databases import Template
-from tests.ledger_oracle import Row, rows_of
+from tests.ledger_oracle import Row
 
 CLIENTS = 64
 
@@ -41,13 +39,10 @@ class Recorded(NamedTuple):
 
 async def _record(fleet: Fleet, seconds: float) -> Recorded:
     traffic = Traffic(random.Random(int(seconds)))
-    calls = await traffic.run(fleet.ports, clients=CLIENTS, seconds=seconds)
+    calls = await traffic.run(fleet.ports, clients=CLIENTS, goes_on=lasting(seconds))
     retries = await batch_retries(fleet.ports)
     movements = await audit_stopped(fleet)
-    options = DatabaseOptions(url=fleet.database_url, read_only=True)
-    async with Database(options) as database:
-        rows = await rows_of(database, "SELECT id, key FROM operation WHERE key IS NOT NULL")
-    return Recorded(calls, movements, {row["id"]: row["key"] for row in rows}, retries)
+    return Recorded(calls, movements, await keys_of(fleet.database_url), retries)
 
 
 @pytest.mark.timeout(600)
