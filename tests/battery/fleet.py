@@ -93,6 +93,11 @@ class Fleet:
         """The ports of those that a fault leaves alone."""
         return [server.port for server in self.servers if server not in victims]
 
+    def defects(self) -> list[str]:
+        """What the processes have logged with a traceback: nobody foresaw it."""
+        lines = [line for one in self.servers for line in one.log_text().splitlines()]
+        return [line for line in lines if '"exception"' in line or "Traceback" in line]
+
     def _running(self) -> list[ServerProcess]:
         return [server for server in self.servers if server.is_running]
 

@@ -5,7 +5,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count, cycle
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from inventory_api.store.database import Database
 from inventory_api.store.options import DatabaseOptions
 from tests.battery.client import JSON, Answer, Connection
+from tests.battery.fleet import spread
 from tests.battery.holds import told
 from tests.ledger_oracle import rows_of
 
@@ -70,7 +70,7 @@ class Traffic:
 
     `holds` are those that anybody was told of; the short ones among them are never extended, so
     that the answer to their making tells when they end. Patient ones ask again for what can't be
-    done now or is unknown, under the same key and each time at the next process; `put_off` counts
+    done now or is unknown, under the same key, by turns at each process; `put_off` counts
     what they were told instead of an answer, and `resolved` what has become of the unknown.
     """
 
@@ -80,6 +80,7 @@ class Traffic:
     holds: list[str] = field(default_factory=list)
     long_holds: list[str] = field(default_factory=list)
     keys: Iterator[int] = field(default_factory=count)
+    turns: Iterator[int] = field(default_factory=lambda: iter(()))
     put_off: Counter[str] = field(default_factory=Counter)
     resolved: Counter[str] = field(default_factory=Counter)
 
@@ -88,18 +89,14 @@ class Traffic:
     ) -> list[Call]:
         """The calls of all clients, by the time they were sent."""
         await self._prepare(ports[0])
+        self.turns = cycle(ports)
 
-        async def client(number: int) -> None:
-            home = number % len(ports)
-            async with AsyncExitStack() as exits:
-                connections = [
-                    await exits.enter_async_context(Connection(port))
-                    for port in (*ports[home:], *ports[:home])
-                ]
+        async def client(port: int) -> None:
+            async with Connection(port) as connection:
                 while goes_on():
-                    await self._one(connections)
+                    await self._one(connection)
 
-        await asyncio.gather(*map(client, range(clients)))
+        await asyncio.gather(*map(client, spread(ports, clients)))
         return sorted(self.calls, key=lambda call: call.sent_at)
 
     async def _prepare(self, port: int) -> None:
@@ -110,11 +107,11 @@ class Traffic:
                 answer = await connection.post("/v1/items", {"sku": sku, "name": sku})
                 assert answer.status == 201, answer
                 asked = {"sku": sku, "location": "main", "delta": STOCK}
-                await self._send([connection], "adjust", asked)
+                await self._send(connection, "adjust", asked)
 
-    async def _one(self, connections: Sequence[Connection]) -> None:
+    async def _one(self, connection: Connection) -> None:
         (verb,) = self.chance.choices(list(VERBS), list(VERBS.values()))
-        await self._send(connections, verb, self._asked(verb))
+        await self._send(connection, verb, self._asked(verb))
 
     def _asked(self, verb: str) -> dict[str, JSON]:
         chance, sku = self.chance, self.chance.choice(SKUS)
@@ -141,12 +138,10 @@ class Traffic:
                 holds = self.long_holds if verb == "extend" else self.holds
                 return {"id": chance.choice(holds[-200:]) if holds else "none"}
 
-    async def _send(
-        self, connections: Sequence[Connection], verb: str, asked: dict[str, JSON]
-    ) -> None:
+    async def _send(self, connection: Connection, verb: str, asked: dict[str, JSON]) -> None:
         key = f"mixed-{next(self.keys)}"
         sent_at = time.monotonic()
-        answer = await self._answer(connections, verb, asked, key)
+        answer = await self._answer(connection, verb, asked, key)
         call = Call(key, verb, asked, sent_at, time.monotonic(), answer.status, answer.json())
         self.calls.append(call)
         assert answer.status < 500, (told(answer), call)
@@ -156,16 +151,18 @@ class Traffic:
                 self.long_holds.append(call.body["id"])
 
     async def _answer(
-        self, connections: Sequence[Connection], verb: str, asked: dict[str, JSON], key: str
+        self, connection: Connection, verb: str, asked: dict[str, JSON], key: str
     ) -> Answer:
-        turns = cycle(connections)
-        answer = await _sent(next(turns), verb, asked, key)
+        answer = await _sent(connection, verb, asked, key)
         is_known = True
         while self.is_patient and answer.status in (503, 504):
             self.put_off[told(answer)] += 1
             is_known = is_known and answer.json()["applied"] == "no"
+            # A server hangs up on whom it has not heard for seconds.
+            connection.close()
             await asyncio.sleep(PAUSE_S)
-            answer = await _sent(next(turns), verb, asked, key)
+            async with Connection(next(self.turns)) as other:
+                answer = await _sent(other, verb, asked, key)
         if not is_known:
             self.resolved["done" if "idempotent-replayed" in answer.headers else "not done"] += 1
         return answer

@@ -49,6 +49,7 @@ async def test_orders_of_hot_goods_in_any_order_wait_for_each_other_and_never_in
         retries = await batch_retries(fleet.ports)
         await audit(fleet, history)
         assert fleet.terminate().code == 0
+        assert fleet.defects() == []
     # What a connection has met is counted at its end at the latest.
     ((met,),) = run_aside(database_url, DEADLOCKS)
     record_property("answers", history.statuses())
@@ -74,6 +75,7 @@ async def test_a_reader_of_the_ledger_under_four_writers_sees_each_number_once_a
             is_over = True
         pages = reading.result()
         movements = await audit(fleet, history)
+        assert fleet.defects() == []
 
     seen = [seq for page in pages for seq in page]
     record_property("movements", len(seen))

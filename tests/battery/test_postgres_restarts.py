@@ -145,5 +145,6 @@ async def _assert_one_history(
     record_property("unknown at first", dict(traffic.resolved))
     record_property("batches decided again", retries)
     assert findings == []
+    assert fleet.defects() == []
     assert traffic.put_off.keys() <= PUT_OFF
     assert traffic.put_off, "no client met the fault"
