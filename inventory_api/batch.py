@@ -9,11 +9,14 @@ from inventory_api.domain.decide import Snapshot
 from inventory_api.domain.draft import Stamp
 from inventory_api.domain.judge import Asked, judge, must_wait
 from inventory_api.domain.ledger import Decided
-from inventory_api.domain.reservation import Expire
+from inventory_api.domain.reservation import Expire, Reserve
 from inventory_api.domain.settle import expire
 from inventory_api.domain.types import Fence, Instant, Key, Level
+from inventory_api.domain.unavailable import StorageConflict
+from inventory_api.store.bulk import is_shared
 from inventory_api.store.database import Session
 from inventory_api.store.elsewhere import explain_shortages
+from inventory_api.store.holds import open_ids
 from inventory_api.store.leases import lost_fences
 from inventory_api.store.snapshot import take_snapshot
 from inventory_api.store.writing import write_batch
@@ -69,6 +72,9 @@ async def run_batch(
 
     `recent` are levels as they are committed; afterwards it has those of the batch too, as they
     will be.
+
+    Raises:
+        StorageConflict: another process has made what was looked for in vain.
     """
     lost = await lost_fences(session, {fence for one in asked if (fence := _fence(one.command))})
     commands = [one.command for one in asked if _fence(one.command) not in lost]
@@ -77,6 +83,7 @@ async def run_batch(
     due = [hold for hold in snapshot.holds.values() if hold.is_due(at.steady)]
     expired = [Decided(EXPIRE, expire(hold, snapshot), new_id(), SYSTEM, None) for hold in due]
     verdicts = [_decide(one, snapshot, at.steady) for one in asked]
+    await _require_own_holds(session, commands, snapshot)
     judged = [one for one in verdicts if one is not None]
     await explain_shortages(session, judged, at.steady)
     decided = [*expired, *judged]
@@ -89,6 +96,27 @@ async def run_batch(
     told = [None if one is None else (one, first_seqs[id(one)]) for one in verdicts]
     changed = snapshot.changed_holds or snapshot.changed_shipments or snapshot.retimed
     return Batch(told, bool(seq or changed or snapshot.counts.changed_sheets))
+
+
+async def _require_own_holds(
+    session: Session, commands: Sequence[Asked], snapshot: Snapshot
+) -> None:
+    """Have all decided anew if a reference has a hold that was not seen.
+
+    References are looked up before the levels are locked. Meanwhile another process may have made
+    the hold of a reference that had none. A second one breaks a rule of the database; a refusal
+    breaks none, and tells a cart that it can't have the last unit, which is its own.
+
+    Raises:
+        StorageConflict: there is such a hold.
+    """
+    without = {
+        one.reference
+        for one in commands
+        if isinstance(one, Reserve) and one.reference and snapshot.open_hold(one.reference) is None
+    }
+    if without and is_shared(session) and await open_ids(session, without) - snapshot.holds.keys():
+        raise StorageConflict
 
 
 def _fence(command: Asked) -> Fence | None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 START_DEADLINE_S = 60.0  # a machine that runs the other tests on every core is slow
 STOP_DEADLINE_S = 60.0
@@ -23,6 +23,19 @@ class Stopped(NamedTuple):
 
     code: int
     seconds: float
+
+
+class Serving(Protocol):
+    """One process that serves a database, or several."""
+
+    database_url: str
+
+    @property
+    def ports(self) -> Sequence[int]:
+        """Of the processes that run."""
+
+    def terminate(self) -> Stopped:
+        """Ask all of them to stop; the worst exit code and how long it took."""
 
 
 class ServerProcess:
@@ -136,6 +149,10 @@ class ServerProcess:
     @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def ports(self) -> Sequence[int]:
+        return (self.port,)
 
     @property
     def pid(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from tests.battery.client import JSON
-from tests.battery.holds import GIVEN_BACK, UNITS, Sums, book
+from tests.battery.holds import UNITS, Sums, book
 from tests.battery.mixed import Call, ends_at
 from tests.ledger_oracle import Row
 
@@ -97,19 +97,17 @@ class History:
             if row["reference"] is not None:
                 self.declared.add(hold)
 
-    def has(self, hold: str, told: Sums, states: Iterable[Sums]) -> bool:
-        """Whether what was told of a hold's units is one of the states.
+    def shows(self, hold: str, told: Sums, states: Iterable[Sums]) -> bool:
+        """Whether a hold that is shown so was in one of some states.
 
-        What a cart has given back starts anew with each declaration, for which the ledger has no
-        movement of its own: there it is the most that may be told.
+        What a line has given back starts anew when its reference declares it again, and the ledger
+        has no movement for that: there, the ledger is an upper bound.
         """
+        if hold not in self.declared:
+            return told in states
         return any(
-            all(
-                told[name] <= state[name]
-                if hold in self.declared and name in GIVEN_BACK
-                else told[name] == state[name]
-                for name in UNITS
-            )
+            all(told[name] == state[name] for name in ("held", "committed", "fulfilled"))
+            and all(0 <= told[name] <= state[name] for name in ("released", "expired"))
             for state in states
         )
 
@@ -182,8 +180,8 @@ def _hold(call: Call, rows: list[Row], history: History) -> str | None:
         return "acknowledged and not in the ledger"
     if call.verb in ("reserve", "declare") and told["held"] != call.asked["quantity"]:
         return "another quantity than was asked for"
-    is_so = history.has(call.body["id"], told, states)
-    return None if is_so else "the answer's units are not the ledger's"
+    is_shown = history.shows(call.body["id"], told, states)
+    return None if is_shown else "the answer's units are not the ledger's"
 
 
 def _look(call: Call, history: History) -> str | None:
@@ -198,7 +196,7 @@ def _look(call: Call, history: History) -> str | None:
         states = over
     elif end < call.answered_at + SLACK_S:
         states += over
-    return None if history.has(hold, told, states) else "a hold as it never was"
+    return None if history.shows(hold, told, states) else "a hold as it never was"
 
 
 def _read(call: Call, history: History) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from tests.battery.fleet import Fleet
 from tests.databases import Template
 from tests.server import ServerProcess
 
@@ -37,6 +38,22 @@ def server(stopped: ServerProcess) -> ServerProcess:
     """A running demo."""
     stopped.start()
     return stopped
+
+
+@pytest.fixture
+def stopped_fleet(demo: Template, tmp_path: Path) -> Iterator[Fleet]:
+    """All processes of a demo, before their start."""
+    with demo.copied(tmp_path) as url:
+        fleet = Fleet(tmp_path, url)
+        yield fleet
+        fleet.kill()
+
+
+@pytest.fixture
+def fleet(stopped_fleet: Fleet) -> Fleet:
+    """A running demo: one process on a file, two on PostgreSQL."""
+    stopped_fleet.start()
+    return stopped_fleet
 
 
 @pytest.fixture(scope="session", autouse=True)

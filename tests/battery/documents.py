@@ -8,13 +8,13 @@ from inventory_api.store.database import Database
 from inventory_api.store.options import DatabaseOptions
 from tests.battery.holds import UNITS, audit_running
 from tests.ledger_oracle import Row, rows_of
-from tests.server import ServerProcess
+from tests.server import Serving
 
 Key = tuple[str, str]
 K = TypeVar("K")
 
 
-async def audit_documents(server: ServerProcess) -> tuple[list[Row], list[Row], list[Row]]:
+async def audit_documents(server: Serving) -> tuple[list[Row], list[Row], list[Row]]:
     """Raise unless the documents of a quiet server agree with its ledger.
 
     Returns:

@@ -11,7 +11,7 @@ from inventory_api.store.options import DatabaseOptions
 from tests.battery.client import JSON, Answer, Connection
 from tests.battery.oracle import assert_verified, audit_database
 from tests.ledger_oracle import Row, rows_of
-from tests.server import ServerProcess
+from tests.server import Serving
 
 GIVEN_BACK = ("released", "expired")
 UNITS = ("held", "committed", "fulfilled", *GIVEN_BACK)
@@ -57,13 +57,13 @@ def told(answer: Answer) -> str:
     return f"{answer.status} {code}".strip()
 
 
-async def audit_running(server: ServerProcess) -> list[Row]:
+async def audit_running(server: Serving) -> list[Row]:
     """The books of a running server on which nothing is in flight; the movements."""
     await assert_verified(server)
     return await _audit(server)
 
 
-async def audit_stopped(server: ServerProcess) -> list[Row]:
+async def audit_stopped(server: Serving) -> list[Row]:
     """Stop the server, have the command line verify its file, and look at the holds in it."""
     assert server.terminate().code == 0
     run = await asyncio.to_thread(verify_file, server.database_url)
@@ -82,7 +82,7 @@ def verify_file(database_url: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-async def _audit(server: ServerProcess) -> list[Row]:
+async def _audit(server: Serving) -> list[Row]:
     movements = await audit_database(server.database_url)
     options = DatabaseOptions(url=server.database_url, read_only=True)
     async with Database(options) as database:

@@ -2,9 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tests.battery.client import Connection
+from tests.battery.fleet import spread
 from tests.battery.history import Attempt, History, Line
 
 SKUS = ("P001", "P002", "P003", "P004", "P005")
@@ -13,21 +14,31 @@ UNITS_MAX = 9  # of stocks of 50 to 200: refusals come soon, and go on
 
 
 async def trade(
-    port: int,
+    ports: Sequence[int],
     history: History,
     *,
     chance: random.Random,
     clients: int,
     goes_on: Callable[[Attempt], bool],
+    wanted: Callable[[random.Random], list[Line]] | None = None,
+    others: Sequence[int] = (),
 ) -> None:
-    """Run clients side by side; each stops when `goes_on` of its last attempt says so."""
+    """Run clients side by side; each stops when `goes_on` of its last attempt says so.
 
-    async def client() -> None:
+    Those whose last change has no answer ask for it again at once, at one of the other ports.
+    """
+    wanted = wanted or lines
+
+    async def client(port: int) -> None:
         async with Connection(port) as connection:
-            while goes_on(await history.adjust(connection, lines(chance), mode=_mode(chance))):
-                pass
+            attempt = await history.adjust(connection, wanted(chance), mode=_mode(chance))
+            while goes_on(attempt):
+                attempt = await history.adjust(connection, wanted(chance), mode=_mode(chance))
+        if attempt.answer is None and others:
+            async with Connection(chance.choice(others)) as connection:
+                await history.retry(connection, attempt)
 
-    await asyncio.gather(*(client() for _ in range(clients)))
+    await asyncio.gather(*(client(port) for port in spread(ports, clients)))
 
 
 async def lengthen_ledger(connection: Connection, history: History) -> None:

@@ -3,14 +3,19 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import count
+from itertools import count, cycle
 from typing import NamedTuple
 
+from inventory_api.store.database import Database
+from inventory_api.store.options import DatabaseOptions
 from tests.battery.client import JSON, Answer, Connection
+from tests.battery.fleet import spread
 from tests.battery.holds import told
+from tests.ledger_oracle import rows_of
 
 SKUS = tuple(f"HOT-{number}" for number in range(10))
 STOCK = 40
@@ -27,6 +32,7 @@ VERBS = {
     "look": 2,
 }
 CARTS = 40
+PAUSE_S = 0.02
 # Wall time of the moment 0 of the clock that does not jump.
 WALL_S = time.time() - time.monotonic()
 
@@ -35,7 +41,8 @@ class Call(NamedTuple):
     """One call and its answer; a change has a key of its own.
 
     `asked` has what matters of the request: sku, location, quantity, delta, id, reference.
-    Times are seconds of the clock that does not jump.
+    Times are seconds of the clock that does not jump. What was asked again lasts from the first
+    time it was sent to its answer.
     """
 
     key: str
@@ -62,26 +69,34 @@ class Traffic:
     """Clients that trade side by side and share their holds, so that they get in each other's way.
 
     `holds` are those that anybody was told of; the short ones among them are never extended, so
-    that the answer to their making tells when they end.
+    that the answer to their making tells when they end. Patient ones ask again for what can't be
+    done now or is unknown, under the same key, by turns at each process; `put_off` counts
+    what they were told instead of an answer, and `resolved` what has become of the unknown.
     """
 
     chance: random.Random
+    is_patient: bool = False
     calls: list[Call] = field(default_factory=list)
     holds: list[str] = field(default_factory=list)
     long_holds: list[str] = field(default_factory=list)
     keys: Iterator[int] = field(default_factory=count)
+    turns: Iterator[int] = field(default_factory=lambda: iter(()))
+    put_off: Counter[str] = field(default_factory=Counter)
+    resolved: Counter[str] = field(default_factory=Counter)
 
-    async def run(self, port: int, *, clients: int, seconds: float) -> list[Call]:
-        """The calls of some seconds, by the time they were sent."""
-        await self._prepare(port)
-        ends_at = time.monotonic() + seconds
+    async def run(
+        self, ports: Sequence[int], *, clients: int, goes_on: Callable[[], bool]
+    ) -> list[Call]:
+        """The calls of all clients, by the time they were sent."""
+        await self._prepare(ports[0])
+        self.turns = cycle(ports)
 
-        async def client() -> None:
+        async def client(port: int) -> None:
             async with Connection(port) as connection:
-                while time.monotonic() < ends_at:
+                while goes_on():
                     await self._one(connection)
 
-        await asyncio.gather(*(client() for _ in range(clients)))
+        await asyncio.gather(*map(client, spread(ports, clients)))
         return sorted(self.calls, key=lambda call: call.sent_at)
 
     async def _prepare(self, port: int) -> None:
@@ -126,7 +141,7 @@ class Traffic:
     async def _send(self, connection: Connection, verb: str, asked: dict[str, JSON]) -> None:
         key = f"mixed-{next(self.keys)}"
         sent_at = time.monotonic()
-        answer = await _sent(connection, verb, asked, key)
+        answer = await self._answer(connection, verb, asked, key)
         call = Call(key, verb, asked, sent_at, time.monotonic(), answer.status, answer.json())
         self.calls.append(call)
         assert answer.status < 500, (told(answer), call)
@@ -134,6 +149,23 @@ class Traffic:
             self.holds.append(call.body["id"])
             if asked.get("ttl_s") != 1:
                 self.long_holds.append(call.body["id"])
+
+    async def _answer(
+        self, connection: Connection, verb: str, asked: dict[str, JSON], key: str
+    ) -> Answer:
+        answer = await _sent(connection, verb, asked, key)
+        is_known = True
+        while self.is_patient and answer.status in (503, 504):
+            self.put_off[told(answer)] += 1
+            is_known = is_known and answer.json()["applied"] == "no"
+            # A server hangs up on whom it has not heard for seconds.
+            connection.close()
+            await asyncio.sleep(PAUSE_S)
+            async with Connection(next(self.turns)) as other:
+                answer = await _sent(other, verb, asked, key)
+        if not is_known:
+            self.resolved["done" if "idempotent-replayed" in answer.headers else "not done"] += 1
+        return answer
 
 
 async def _sent(connection: Connection, verb: str, asked: dict[str, JSON], key: str) -> Answer:
@@ -160,6 +192,26 @@ async def _sent(connection: Connection, verb: str, asked: dict[str, JSON], key: 
             return await connection.get(f"/v1/reservations/{asked['id']}")
         case _:
             return await connection.post(f"/v1/reservations/{asked['id']}/{verb}", {}, key=key)
+
+
+def lasting(seconds: float) -> Callable[[], bool]:
+    """Whether so many seconds are not over yet, from the first time that is asked."""
+    ends_at: list[float] = []
+
+    def goes_on() -> bool:
+        now = time.monotonic()
+        if not ends_at:
+            ends_at.append(now + seconds)
+        return now < ends_at[0]
+
+    return goes_on
+
+
+async def keys_of(url: str) -> dict[str, str]:
+    """Under which key each operation of a database was asked for, by its id."""
+    async with Database(DatabaseOptions(url=url, read_only=True)) as database:
+        rows = await rows_of(database, "SELECT id, key FROM operation WHERE key IS NOT NULL")
+    return {row["id"]: row["key"] for row in rows}
 
 
 def ends_at(hold: JSON) -> float:

@@ -9,13 +9,13 @@ from inventory_api.store.options import DatabaseOptions
 from tests.battery.client import Connection
 from tests.battery.history import Attempt, History
 from tests.ledger_oracle import Row, assert_sound, rows_of
-from tests.server import ServerProcess
+from tests.server import Serving
 
 LevelKey = tuple[str, str]
 Window = tuple[int, int]
 
 
-async def audit(server: ServerProcess, history: History | None = None) -> list[Row]:
+async def audit(server: Serving, history: History | None = None) -> list[Row]:
     """Raise unless the running server's books balance and agree with all answers; the movements.
 
     Nothing may be in flight. Without a history only the books are looked at.
@@ -24,9 +24,9 @@ async def audit(server: ServerProcess, history: History | None = None) -> list[R
     return await audit_database(server.database_url, history)
 
 
-async def assert_verified(server: ServerProcess) -> None:
+async def assert_verified(server: Serving) -> None:
     """The service's own verification finds nothing."""
-    async with Connection(server.port) as connection:
+    async with Connection(server.ports[0]) as connection:
         answer = await connection.get("/v1/verify")
         assert answer.status == 200, answer
         *findings, end = answer.body.decode().splitlines()

@@ -6,31 +6,31 @@ from collections import Counter
 import pytest
 
 from tests.battery.client import Connection
+from tests.battery.fleet import Fleet, spread
 from tests.battery.history import History
 from tests.battery.holds import audit_stopped, count, level, reserve, told
 from tests.battery.oracle import audit
-from tests.server import ServerProcess
 
 STOCK = 500
 BUYERS = 2_000
 AT_ONCE = 64
 
 
-async def test_500_units_go_to_exactly_500_of_2000_buyers(server: ServerProcess) -> None:
+async def test_500_units_go_to_exactly_500_of_2000_buyers(fleet: Fleet) -> None:
     history = History()
-    async with Connection(server.port) as connection:
+    async with Connection(fleet.ports[0]) as connection:
         await history.set(connection, "P001", STOCK)
     buyers = iter(range(BUYERS))
 
-    async def serve_buyers() -> None:
-        async with Connection(server.port) as connection:
+    async def serve_buyers(port: int) -> None:
+        async with Connection(port) as connection:
             for _ in buyers:
                 await history.adjust(connection, [{"sku": "P001", "delta": -1}])
 
-    await asyncio.gather(*(serve_buyers() for _ in range(AT_ONCE)))
+    await asyncio.gather(*map(serve_buyers, spread(fleet.ports, AT_ONCE)))
 
     assert history.statuses() == {200: STOCK + 1, 409: BUYERS - STOCK}
-    movements = await audit(server, history)
+    movements = await audit(fleet, history)
     assert movements[-1]["on_hand"] == 0
 
 
@@ -42,22 +42,22 @@ async def test_500_units_go_to_exactly_500_of_2000_buyers(server: ServerProcess)
     ],
 )
 async def test_units_are_held_for_as_many_buyers_as_there_are_and_for_no_one_else(
-    server: ServerProcess, stock: int, buyers: int
+    fleet: Fleet, stock: int, buyers: int
 ) -> None:
     waiting = iter(range(buyers))
     answers: Counter[str] = Counter()
 
-    async def serve_buyers() -> None:
-        async with Connection(server.port) as connection:
+    async def serve_buyers(port: int) -> None:
+        async with Connection(port) as connection:
             for number in waiting:
                 answer = await reserve(connection, "P001", reference=f"cart:{number}")
                 answers[told(answer)] += 1
 
-    async with Connection(server.port) as connection:
+    async with Connection(fleet.ports[0]) as connection:
         await count(connection, "P001", stock)
-        await asyncio.gather(*(serve_buyers() for _ in range(AT_ONCE)))
+        await asyncio.gather(*map(serve_buyers, spread(fleet.ports, AT_ONCE)))
         now = await level(connection, "P001")
 
     assert answers == {"201": stock, "409 insufficient_stock": buyers - stock}
     assert (now["on_hand"], now["reserved"], now["available"]) == (stock, stock, 0)
-    await audit_stopped(server)
+    await audit_stopped(fleet)

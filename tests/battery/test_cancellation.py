@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.battery.client import Connection
+from tests.battery.fleet import Fleet, spread
 from tests.battery.history import Attempt, History, as_bytes
 from tests.battery.load import lines, trade
 from tests.battery.oracle import audit
@@ -35,25 +36,25 @@ sizes = pytest.mark.parametrize(
 
 @sizes
 async def test_clients_that_hang_up_leave_changes_done_once_or_not_at_all(
-    server: ServerProcess, changes: int, record_property: Callable[[str, object], None]
+    fleet: Fleet, changes: int, record_property: Callable[[str, object], None]
 ) -> None:
     chance = random.Random(changes)
     history = History()
-    baseline = await _warm_up(server, history)
+    baselines = [await _warm_up(server, history) for server in fleet.servers]
     left = iter(range(changes))
 
-    async def hang_up_often() -> None:
+    async def hang_up_often(port: int) -> None:
         for _ in left:
             attempt = history.begin("adjust", lines(chance))
-            await _ask_with_patience(server.port, history, attempt, chance)
+            await _ask_with_patience(port, history, attempt, chance)
 
-    await asyncio.gather(*(hang_up_often() for _ in range(CLIENTS)))
+    await asyncio.gather(*map(hang_up_often, spread(fleet.ports, CLIENTS)))
 
-    await _settle(server, history, baseline)
+    await _settle(fleet, history, baselines)
     abandoned = len(history.unknown())
-    await audit(server, history)
-    await _resolve(server, history)
-    await audit(server, history)
+    await audit(fleet, history)
+    await _resolve(fleet, history)
+    await audit(fleet, history)
     record_property("hung up", abandoned)
     record_property("answers", dict(history.statuses()))
 
@@ -74,37 +75,36 @@ async def test_clients_that_hang_up_leave_changes_done_once_or_not_at_all(
     ],
 )
 async def test_deadlines_that_pass_tell_the_truth_about_the_change(
-    stopped: ServerProcess,
+    stopped_fleet: Fleet,
     deadline_s: float,
     changes: int,
     record_property: Callable[[str, object], None],
 ) -> None:
     chance = random.Random(changes)
     history = History()
-    with stopped as server:
-        server.environment["INVENTORY_CHANGE_DEADLINE_S"] = str(deadline_s)
-        server.restart()
-        baseline = await _warm_up(server, history)
-        left = iter(range(changes))
+    fleet = stopped_fleet
+    fleet.start(environment={"INVENTORY_CHANGE_DEADLINE_S": str(deadline_s)})
+    baselines = [await _warm_up(server, history) for server in fleet.servers]
+    left = iter(range(changes))
 
-        await trade(
-            server.port,
-            history,
-            chance=chance,
-            clients=CLIENTS,
-            goes_on=lambda _: next(left, None) is not None,
-        )
+    await trade(
+        fleet.ports,
+        history,
+        chance=chance,
+        clients=CLIENTS,
+        goes_on=lambda _: next(left, None) is not None,
+    )
 
-        assert set(history.statuses()) <= {200, 409, 503, 504}
-        told = {one.code for one in history.attempts if one.status in (503, 504)}
-        assert told <= {"deadline", "outcome_unknown"}
-        await _settle(server, history, baseline)
-        await audit(server, history)
-        record_property("answers", dict(history.statuses()))
-        del server.environment["INVENTORY_CHANGE_DEADLINE_S"]
-        await asyncio.to_thread(server.restart)
-        await _resolve(server, history)
-        await audit(server, history)
+    assert set(history.statuses()) <= {200, 409, 503, 504}
+    told = {one.code for one in history.attempts if one.status in (503, 504)}
+    assert told <= {"deadline", "outcome_unknown"}
+    await _settle(fleet, history, baselines)
+    await audit(fleet, history)
+    record_property("answers", dict(history.statuses()))
+    fleet.kill()
+    await asyncio.to_thread(fleet.start)
+    await _resolve(fleet, history)
+    await audit(fleet, history)
 
 
 class Baseline(NamedTuple):
@@ -130,19 +130,22 @@ async def _warm_up(server: ServerProcess, history: History) -> Baseline:
     return Baseline(server.descriptors, server.threads)
 
 
-async def _settle(server: ServerProcess, history: History, baseline: Baseline) -> None:
+async def _settle(fleet: Fleet, history: History, baselines: list[Baseline]) -> None:
     """Wait until nothing is open that the clients opened, and nothing in flight that they sent."""
+    pairs = list(zip(fleet.servers, baselines, strict=True))
 
     def is_settled() -> bool:
-        return (
+        return all(
             server.descriptors <= baseline.descriptors + SLACK
             and server.threads <= baseline.threads + SLACK
+            for server, baseline in pairs
         )
 
-    await asyncio.to_thread(wait_until, is_settled, SETTLED_WITHIN_S, f"back at {baseline}")
-    async with Connection(server.port) as connection:
-        # Changes are answered in their order: whatever the others left in the queue is done then.
-        await history.adjust(connection, [{"sku": "P001", "delta": 1}])
+    await asyncio.to_thread(wait_until, is_settled, SETTLED_WITHIN_S, f"back at {baselines}")
+    for port in fleet.ports:
+        async with Connection(port) as connection:
+            # Changes are answered in their order: what the others left in the queue is done then.
+            await history.adjust(connection, [{"sku": "P001", "delta": 1}])
 
 
 async def _ask_with_patience(
@@ -158,10 +161,12 @@ async def _ask_with_patience(
             connection.reset()
 
 
-async def _resolve(server: ServerProcess, history: History) -> None:
-    """Ask for what is unknown under its own key: each has a definite answer now."""
-    async with Connection(server.port) as connection:
-        for attempt in history.unknown():
-            again = await history.retry(connection, attempt)
-            assert again.applied in ("yes", "no"), again
+async def _resolve(fleet: Fleet, history: History) -> None:
+    """Ask each process for what is unknown, under its own key: it has one definite answer now."""
+    unknown = history.unknown()
+    for port in fleet.ports:
+        async with Connection(port) as connection:
+            for attempt in unknown:
+                again = await history.retry(connection, attempt)
+                assert again.applied in ("yes", "no"), again
     assert history.unknown() == []

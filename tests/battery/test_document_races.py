@@ -10,9 +10,9 @@ import pytest
 
 from tests.battery.client import JSON, Answer, Connection
 from tests.battery.documents import audit_documents
+from tests.battery.fleet import Fleet, spread
 from tests.battery.holds import count, level, reserve, settle, told
 from tests.ledger_oracle import Row
-from tests.server import ServerProcess
 
 CLIENTS = 20
 UNITS = 3
@@ -31,11 +31,12 @@ Record = Callable[[str, object], None]
 
 
 @pytest.fixture
-async def connections(server: ServerProcess) -> AsyncIterator[list[Connection]]:
+async def connections(fleet: Fleet) -> AsyncIterator[list[Connection]]:
     """Connections that stand ready; the goods have a second place, and are parts of two kits."""
     async with AsyncExitStack() as exits:
         ready = [
-            await exits.enter_async_context(Connection(server.port)) for _ in range(CLIENTS + 1)
+            await exits.enter_async_context(Connection(port))
+            for port in spread(fleet.ports, CLIENTS + 1)
         ]
         await asyncio.gather(*(connection.open() for connection in ready))
         place = {"code": "annex", "kind": "warehouse", "sellable": False}
@@ -49,7 +50,7 @@ async def connections(server: ServerProcess) -> AsyncIterator[list[Connection]]:
 
 @ROUNDS
 async def test_the_open_rest_of_a_transfer_is_received_by_one_of_two(
-    server: ServerProcess, connections: list[Connection], rounds: int, record_property: Record
+    fleet: Fleet, connections: list[Connection], rounds: int, record_property: Record
 ) -> None:
     """Either without lines, or by more than half of it each."""
     outcomes: Counter[str] = Counter()
@@ -68,12 +69,12 @@ async def test_the_open_rest_of_a_transfer_is_received_by_one_of_two(
         await _assert_units(connections[0], number * UNITS, under_way=0)
 
     record_property("outcomes", dict(outcomes))
-    await _audit(server)
+    await _audit(fleet)
 
 
 @ROUNDS
 async def test_goods_under_way_are_either_received_or_go_back(
-    server: ServerProcess, connections: list[Connection], rounds: int, record_property: Record
+    fleet: Fleet, connections: list[Connection], rounds: int, record_property: Record
 ) -> None:
     outcomes: Counter[str] = Counter()
     await count(connections[0], "P001", rounds * UNITS)
@@ -92,12 +93,12 @@ async def test_goods_under_way_are_either_received_or_go_back(
 
     record_property("outcomes", dict(outcomes))
     assert len(outcomes) == 2 or rounds < 200, "an outcome was never reached"
-    await _audit(server)
+    await _audit(fleet)
 
 
 @ROUNDS
 async def test_a_count_that_two_post_is_booked_once(
-    server: ServerProcess, connections: list[Connection], rounds: int
+    fleet: Fleet, connections: list[Connection], rounds: int
 ) -> None:
     await count(connections[0], "P001", rounds)
 
@@ -108,13 +109,13 @@ async def test_a_count_that_two_post_is_booked_once(
 
         assert (await level(connections[0], "P001"))["on_hand"] == rounds - number
 
-    booked = _counts(await _audit(server))
+    booked = _counts(await _audit(fleet))
     assert [row["d_on_hand"] for row in booked] == [-1] * rounds
 
 
 @ROUNDS
 async def test_sales_survive_a_count_that_is_posted_among_them(
-    server: ServerProcess, connections: list[Connection], rounds: int, record_property: Record
+    fleet: Fleet, connections: list[Connection], rounds: int, record_property: Record
 ) -> None:
     """Some are sold before the shelf is written down, and more while the count is posted."""
     chance = random.Random(rounds)
@@ -133,14 +134,14 @@ async def test_sales_survive_a_count_that_is_posted_among_them(
         sold = number * 2 * SELLERS
         assert (await level(poster, "P001"))["on_hand"] == start - sold + number
 
-    movements = [row for row in await _audit(server) if row["sku"] == "P001"]
+    movements = [row for row in await _audit(fleet) if row["sku"] == "P001"]
     assert [row["d_on_hand"] for row in _counts(movements)] == [1] * rounds
     record_property("sales of a round before the posting", _sales_before_posting(movements))
 
 
 @ROUNDS
 async def test_kits_that_share_a_scarce_component_are_held_as_often_as_it_allows(
-    server: ServerProcess, connections: list[Connection], rounds: int, record_property: Record
+    fleet: Fleet, connections: list[Connection], rounds: int, record_property: Record
 ) -> None:
     chance = random.Random(rounds)
     outcomes: Counter[str] = Counter()
@@ -170,12 +171,12 @@ async def test_kits_that_share_a_scarce_component_are_held_as_often_as_it_allows
 
     record_property("outcomes", dict(outcomes))
     assert len(outcomes) == 2 or rounds < 200, "an outcome was never reached"
-    await _audit(server)
+    await _audit(fleet)
 
 
 @ROUNDS
 async def test_a_kit_ships_whole_or_not_at_all_when_a_component_breaks_meanwhile(
-    server: ServerProcess, connections: list[Connection], rounds: int, record_property: Record
+    fleet: Fleet, connections: list[Connection], rounds: int, record_property: Record
 ) -> None:
     """Breakage is a fact, and may take what is promised: the kit's other component stays too."""
     outcomes: Counter[str] = Counter()
@@ -204,7 +205,7 @@ async def test_a_kit_ships_whole_or_not_at_all_when_a_component_breaks_meanwhile
 
     record_property("outcomes", dict(outcomes))
     assert len(outcomes) == 2 or rounds < 200, "an outcome was never reached"
-    await _audit(server)
+    await _audit(fleet)
 
 
 async def _ship(connection: Connection) -> str:
@@ -254,9 +255,9 @@ async def _assert_units(connection: Connection, arrived: int, *, under_way: int)
     assert transit["on_hand"] == under_way
 
 
-async def _audit(server: ServerProcess) -> list[Row]:
+async def _audit(fleet: Fleet) -> list[Row]:
     """Raise unless the books are clean and the documents agree with them; the movements."""
-    movements, _, _ = await audit_documents(server)
+    movements, _, _ = await audit_documents(fleet)
     return movements
 
 

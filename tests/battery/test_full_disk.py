@@ -64,7 +64,7 @@ async def test_a_disk_that_fills_up_by_itself_loses_nothing(
     def goes_on(attempt: Attempt) -> bool:
         return attempt.status in (200, 409)
 
-    await trade(server.port, history, chance=random.Random(8), clients=CLIENTS, goes_on=goes_on)
+    await trade(server.ports, history, chance=random.Random(8), clients=CLIENTS, goes_on=goes_on)
 
     assert set(history.statuses()) == {200, 409, 507}
     await _assert_serves_reads(server)
@@ -79,7 +79,7 @@ async def _trade(server: ServerProcess, history: History) -> list[Attempt]:
     before = len(history.attempts)
     left = iter(range(CHANGES))
     await trade(
-        server.port,
+        server.ports,
         history,
         chance=random.Random(before),
         clients=CLIENTS,

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.battery.client import Answer, Connection
+from tests.battery.fleet import Fleet, spread
 from tests.battery.history import Attempt, History
 from tests.battery.oracle import audit
 from tests.server import ServerProcess
@@ -19,11 +20,12 @@ ONE_UNIT = {"sku": "P001", "delta": -1}
 
 
 @pytest.fixture
-async def rivals(server: ServerProcess) -> AsyncIterator[list[Connection]]:
+async def rivals(fleet: Fleet) -> AsyncIterator[list[Connection]]:
     """Connections that stand ready."""
     async with AsyncExitStack() as exits:
         connections = [
-            await exits.enter_async_context(Connection(server.port)) for _ in range(RIVALS)
+            await exits.enter_async_context(Connection(port))
+            for port in spread(fleet.ports, RIVALS)
         ]
         await asyncio.gather(*(connection.open() for connection in connections))
         yield connections
@@ -37,7 +39,7 @@ async def rivals(server: ServerProcess) -> AsyncIterator[list[Connection]]:
     ],
 )
 async def test_of_300_that_want_the_last_unit_one_gets_it(
-    server: ServerProcess, rivals: list[Connection], rounds: int
+    fleet: Fleet, rivals: list[Connection], rounds: int
 ) -> None:
     history = History()
 
@@ -47,12 +49,12 @@ async def test_of_300_that_want_the_last_unit_one_gets_it(
 
         assert sorted(_told(one) for one in attempts) == ["200", *["409 insufficient_stock"] * 299]
 
-    movements = await audit(server, history)
+    movements = await audit(fleet, history)
     assert movements[-1]["on_hand"] == 0
 
 
 async def test_one_key_sent_200_times_at_once_has_one_effect_and_one_answer(
-    server: ServerProcess, rivals: list[Connection]
+    fleet: Fleet, rivals: list[Connection]
 ) -> None:
     history = History()
     first = history.begin("adjust", [ONE_UNIT])
@@ -63,12 +65,12 @@ async def test_one_key_sent_200_times_at_once_has_one_effect_and_one_answer(
     assert {answer.status for answer in answers} == {200}
     assert len({answer.body for answer in answers}) == 1
     assert sorted(map(_is_replay, answers)) == [False, *[True] * (REPEATS - 1)]
-    movements = await audit(server, history)
+    movements = await audit(fleet, history)
     assert movements[-1]["on_hand"] == 49
 
 
 async def test_one_key_refused_200_times_at_once_is_refused_alike(
-    server: ServerProcess, rivals: list[Connection]
+    fleet: Fleet, rivals: list[Connection]
 ) -> None:
     history = History()
     first = history.begin("adjust", [{"sku": "P001", "delta": -51}])
@@ -81,7 +83,7 @@ async def test_one_key_refused_200_times_at_once_is_refused_alike(
         del problem["request_id"], problem["instance"]
         assert problem == told[0]
     assert told[0]["code"] == "insufficient_stock"
-    await audit(server, history)
+    await audit(fleet, history)
 
 
 async def test_of_two_lines_for_the_last_unit_one_is_refused(server: ServerProcess) -> None:

@@ -10,14 +10,12 @@ from typing import NamedTuple
 
 import pytest
 
-from inventory_api.store.database import Database
-from inventory_api.store.options import DatabaseOptions
 from tests.battery.checker import check
+from tests.battery.fleet import Fleet, batch_retries
 from tests.battery.holds import audit_stopped
-from tests.battery.mixed import Call, Traffic
+from tests.battery.mixed import Call, Traffic, keys_of, lasting
 from tests.databases import Template
-from tests.ledger_oracle import Row, rows_of
-from tests.server import ServerProcess
+from tests.ledger_oracle import Row
 
 CLIENTS = 64
 
@@ -28,6 +26,7 @@ class Recorded(NamedTuple):
     calls: list[Call]
     movements: list[Row]
     keys: dict[str, str]
+    retries: dict[str, int]
 
     def find(self, is_wanted: Callable[[Call], bool]) -> int:
         """The place of the first such call of the second half, when all is in motion."""
@@ -38,14 +37,12 @@ class Recorded(NamedTuple):
         return check(self.calls, self.movements, self.keys)
 
 
-async def _record(server: ServerProcess, seconds: float) -> Recorded:
+async def _record(fleet: Fleet, seconds: float) -> Recorded:
     traffic = Traffic(random.Random(int(seconds)))
-    calls = await traffic.run(server.port, clients=CLIENTS, seconds=seconds)
-    movements = await audit_stopped(server)
-    options = DatabaseOptions(url=server.database_url, read_only=True)
-    async with Database(options) as database:
-        rows = await rows_of(database, "SELECT id, key FROM operation WHERE key IS NOT NULL")
-    return Recorded(calls, movements, {row["id"]: row["key"] for row in rows})
+    calls = await traffic.run(fleet.ports, clients=CLIENTS, goes_on=lasting(seconds))
+    retries = await batch_retries(fleet.ports)
+    movements = await audit_stopped(fleet)
+    return Recorded(calls, movements, await keys_of(fleet.database_url), retries)
 
 
 @pytest.mark.timeout(600)
@@ -54,14 +51,15 @@ async def _record(server: ServerProcess, seconds: float) -> Recorded:
     [pytest.param(2.0, id="sample"), pytest.param(20.0, id="full", marks=pytest.mark.slow)],
 )
 async def test_what_64_clients_were_told_is_one_history(
-    server: ServerProcess, seconds: float, record_property: Callable[[str, object], None]
+    fleet: Fleet, seconds: float, record_property: Callable[[str, object], None]
 ) -> None:
-    recorded = await _record(server, seconds)
+    recorded = await _record(fleet, seconds)
 
     findings = recorded.check()
 
     told = Counter(f"{one.verb} {one.status} {one.code or ''}".strip() for one in recorded.calls)
     record_property("answers", dict(sorted(told.items())))
+    record_property("batches decided again", recorded.retries)
     assert findings == []
 
 
@@ -69,8 +67,8 @@ async def test_what_64_clients_were_told_is_one_history(
 def sound(demo: Template, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """A history in which nothing is wrong."""
     folder: Path = tmp_path_factory.mktemp("mixed")
-    with demo.copied(folder) as url, ServerProcess(folder, database_url=url) as server:
-        recorded = asyncio.run(_record(server, 3.0))
+    with demo.copied(folder) as url, Fleet(folder, url) as fleet:
+        recorded = asyncio.run(_record(fleet, 3.0))
     assert recorded.check() == []
     return recorded
 

@@ -4,13 +4,14 @@ import asyncio
 import random
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from tests.battery import faults
 from tests.battery.client import JSON, Answer, Connection
+from tests.battery.fleet import Fleet, spread
 from tests.battery.holds import UNITS, audit_running, count, declare, reserve, settle, told
 from tests.server import ServerProcess
 
@@ -18,6 +19,7 @@ KILLS = 100
 KILLS_SAMPLED = 3
 CLIENTS = 24
 ANSWERS_MAX = 300  # of one life
+ANSWERS_AFTERWARDS = 60  # of the processes that were not killed
 DELAY_MAX_S = 0.02  # a few batches: the kill may come at any moment of one
 WRITE_MS = 2
 SKUS = ("P001", "P002", "P003")
@@ -66,23 +68,26 @@ class Life:
     ],
 )
 async def test_a_killed_server_has_every_acknowledged_state_of_every_hold(
-    server: ServerProcess, kills: int, record_property: Callable[[str, object], None]
+    fleet: Fleet, kills: int, record_property: Callable[[str, object], None]
 ) -> None:
     chance = random.Random(kills)
     answers: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
-    async with Connection(server.port) as connection:
+    async with Connection(fleet.ports[0]) as connection:
         for sku in SKUS:
             await count(connection, sku, STOCK)
 
     for number in range(kills):
         life = Life(left=chance.randint(CLIENTS, ANSWERS_MAX))
-        await _shop_until_killed(server, life, chance, f"life:{number}")
+        await _shop_until_killed(fleet, fleet.victims(number), life, chance, f"life:{number}")
         # On a slow disk most of a life is spent between the first write of a batch and the last.
-        server.wrapper = faults.slow("pwrite64", ms=WRITE_MS) if number % 2 == 0 else []
-        await asyncio.to_thread(server.restart)
-        await _assert_kept(server, life)
-        await audit_running(server)
+        disk = faults.slow("pwrite64", ms=WRITE_MS) if number % 2 == 0 else []
+        if fleet.ports:
+            # The others know, before whoever was killed is there again.
+            await _assert_kept(fleet, life)
+        await asyncio.to_thread(fleet.start, wrapper=disk)
+        await _assert_kept(fleet, life)
+        await audit_running(fleet)
         answers += life.answers
         unknown += life.unknown
 
@@ -92,25 +97,41 @@ async def test_a_killed_server_has_every_acknowledged_state_of_every_hold(
 
 
 async def _shop_until_killed(
-    server: ServerProcess, life: Life, chance: random.Random, name: str
+    fleet: Fleet,
+    victims: Sequence[ServerProcess],
+    life: Life,
+    chance: random.Random,
+    name: str,
 ) -> None:
-    """Let clients hold, pay, ship and give back until a random answer; kill a moment later."""
+    """Let clients hold, pay, ship and give back until a random answer; kill a moment later.
+
+    The clients of the others go on for a while.
+    """
     delay_s = chance.uniform(0, DELAY_MAX_S)
     loop = asyncio.get_running_loop()
-    is_doomed = False
+    is_doomed = is_over = False
 
-    async def client(number: int) -> None:
+    def kill() -> None:
+        nonlocal is_over
+        is_over, life.left = True, ANSWERS_AFTERWARDS
+        for server in victims:
+            server.signal(signal.SIGKILL)
+
+    async def client(number: int, port: int) -> None:
         nonlocal is_doomed
-        async with Connection(server.port) as connection:
+        async with Connection(port) as connection:
             turn = 0
             while await _one_step(connection, life, chance, f"{name}:{number}:{turn}"):
                 turn += 1
+                if life.left <= 0 and is_over:
+                    return
                 if life.left <= 0 and not is_doomed:
                     is_doomed = True
-                    loop.call_later(delay_s, server.signal, signal.SIGKILL)
+                    loop.call_later(delay_s, kill)
 
-    await asyncio.gather(*(client(number) for number in range(CLIENTS)))
-    assert await asyncio.to_thread(server.wait) == -signal.SIGKILL
+    await asyncio.gather(*(client(*one) for one in enumerate(spread(fleet.ports, CLIENTS))))
+    for server in victims:
+        assert await asyncio.to_thread(server.wait) == -signal.SIGKILL
 
 
 async def _one_step(
@@ -142,9 +163,9 @@ async def _one_step(
     return True
 
 
-async def _assert_kept(server: ServerProcess, life: Life) -> None:
+async def _assert_kept(fleet: Fleet, life: Life) -> None:
     """Each hold is as it was shown last, but for its end and for what nobody was told."""
-    async with Connection(server.port) as connection:
+    async with Connection(fleet.ports[-1]) as connection:
         for cart in life.carts.values():
             if cart.shown is None:
                 continue

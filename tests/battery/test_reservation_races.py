@@ -11,8 +11,8 @@ from datetime import datetime
 import pytest
 
 from tests.battery.client import Answer, Connection
+from tests.battery.fleet import Fleet, spread
 from tests.battery.holds import audit_stopped, count, declare, level, reserve, settle, told
-from tests.server import ServerProcess
 
 SKUS = ("P001", "P002", "P003", "P004", "P005")
 PAYERS = 20
@@ -29,12 +29,12 @@ Record = Callable[[str, object], None]
 
 
 @pytest.fixture
-async def connections(server: ServerProcess) -> AsyncIterator[list[Connection]]:
+async def connections(fleet: Fleet) -> AsyncIterator[list[Connection]]:
     """Connections that stand ready, enough for a race on each of the five goods."""
     async with AsyncExitStack() as exits:
         ready = [
-            await exits.enter_async_context(Connection(server.port))
-            for _ in range(len(SKUS) * (PAYERS + 1))
+            await exits.enter_async_context(Connection(port))
+            for port in spread(fleet.ports, len(SKUS) * (PAYERS + 1))
         ]
         await asyncio.gather(*(connection.open() for connection in ready))
         yield ready
@@ -42,7 +42,7 @@ async def connections(server: ServerProcess) -> AsyncIterator[list[Connection]]:
 
 @ROUNDS
 async def test_a_hold_confirmed_by_20_around_its_end_is_paid_once_or_goes_to_the_next_buyer(
-    server: ServerProcess, connections: list[Connection], rounds: int, record_property: Record
+    fleet: Fleet, connections: list[Connection], rounds: int, record_property: Record
 ) -> None:
     """All units are held; a late payment takes them again unless somebody else was quicker."""
     chance = random.Random(rounds)
@@ -57,7 +57,7 @@ async def test_a_hold_confirmed_by_20_around_its_end_is_paid_once_or_goes_to_the
 
     record_property("outcomes", dict(outcomes))
     assert len(outcomes) == 3 or rounds < 200, "an outcome was never reached"
-    await audit_stopped(server)
+    await audit_stopped(fleet)
 
 
 async def _pay_around_the_end(
@@ -106,7 +106,7 @@ async def _pay_around_the_end(
 
 @ROUNDS
 async def test_of_two_declarations_of_one_cart_the_hold_is_one_of_them(
-    server: ServerProcess, connections: list[Connection], rounds: int
+    fleet: Fleet, connections: list[Connection], rounds: int
 ) -> None:
     chance = random.Random(rounds)
 
@@ -130,12 +130,12 @@ async def test_of_two_declarations_of_one_cart_the_hold_is_one_of_them(
         if number % 5 == 4:
             assert (await settle(connections[0], shown["id"], "release")).status == 200
 
-    await audit_stopped(server)
+    await audit_stopped(fleet)
 
 
 @ROUNDS
 async def test_the_last_unit_is_either_reserved_or_transferred(
-    server: ServerProcess, connections: list[Connection], rounds: int, record_property: Record
+    fleet: Fleet, connections: list[Connection], rounds: int, record_property: Record
 ) -> None:
     buyer, keeper = connections[:2]
     place = {"code": "annex", "kind": "warehouse", "sellable": False}
@@ -161,14 +161,14 @@ async def test_the_last_unit_is_either_reserved_or_transferred(
             assert (await settle(buyer, won.json()["id"], "release")).status == 200
 
     record_property("outcomes", dict(outcomes))
-    movements = await audit_stopped(server)
+    movements = await audit_stopped(fleet)
     annex = [row["on_hand"] for row in movements if row["location"] == "annex"]
     assert annex == list(range(1, outcomes["transferred"] + 1))
 
 
 @ROUNDS
 async def test_what_five_ship_at_once_leaves_the_shelf_once(
-    server: ServerProcess, connections: list[Connection], rounds: int
+    fleet: Fleet, connections: list[Connection], rounds: int
 ) -> None:
     await count(connections[0], "P002", rounds * UNITS + 1)
 
@@ -184,4 +184,4 @@ async def test_what_five_ship_at_once_leaves_the_shelf_once(
         assert now["on_hand"] == (rounds - number) * UNITS + 1
         assert (now["reserved"], now["committed"]) == (0, 0)
 
-    await audit_stopped(server)
+    await audit_stopped(fleet)

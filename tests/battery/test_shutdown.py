@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from tests.battery.client import Connection, request_bytes
+from tests.battery.fleet import Fleet
 from tests.battery.history import Attempt, History, as_bytes
 from tests.battery.load import lengthen_ledger, trade
 from tests.battery.oracle import audit
@@ -26,19 +27,19 @@ SALE = [{"sku": "P001", "delta": -1}]
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_under_load_ends_the_process_with_every_accepted_change_answered(
-    server: ServerProcess, sig: signal.Signals, record_property: Callable[[str, object], None]
+    fleet: Fleet, sig: signal.Signals, record_property: Callable[[str, object], None]
 ) -> None:
     history = History()
 
-    seconds = await _trade_through_the_end(server, history, [sig])
+    seconds = await _trade_through_the_end(fleet, history, [sig])
 
-    assert server.wait() == 0
+    assert fleet.servers[0].wait() == 0
     assert seconds <= STOP_WITHIN_S
     refused = [one for one in history.attempts if one.status == 503]
     assert {one.code for one in refused} <= {"draining"}
     assert set(history.statuses()) <= {200, 409, 503, None}
-    server.start()
-    movements = await audit(server, history)
+    fleet.start()
+    movements = await audit(fleet, history)
     # A connection that was closed under a request tells nothing, but then nothing was done.
     booked = {row["reference"] for row in movements}
     assert not [one for one in history.unknown() if one.body["reference"] in booked]
@@ -47,16 +48,15 @@ async def test_a_signal_under_load_ends_the_process_with_every_accepted_change_a
 
 
 async def test_a_second_signal_ends_the_process_at_once_and_loses_nothing_acknowledged(
-    server: ServerProcess,
+    fleet: Fleet,
 ) -> None:
     history = History()
 
-    seconds = await _trade_through_the_end(server, history, [signal.SIGINT, signal.SIGINT])
+    seconds = await _trade_through_the_end(fleet, history, [signal.SIGINT, signal.SIGINT])
 
     assert seconds <= STOP_WITHIN_S
-    server.wait()
-    server.start()
-    await audit(server, history)
+    fleet.start()
+    await audit(fleet, history)
 
 
 async def test_half_a_body_keeps_no_process_alive_and_is_answered_as_refused(
@@ -139,27 +139,29 @@ async def _read_all(connection: Connection, headers: Mapping[str, str]) -> None:
 
 
 async def _trade_through_the_end(
-    server: ServerProcess, history: History, signals: list[signal.Signals]
+    fleet: Fleet, history: History, signals: list[signal.Signals]
 ) -> float:
-    """Let clients trade, send signals after some answers, go on until nobody listens."""
+    """Let clients trade, send signals to one process after some answers, go on until it is gone."""
+    server = fleet.servers[0]
     left = iter(range(ANSWERS_BEFORE))
     pending = list(signals)
-    signalled = asyncio.Event()
+    signalled, is_gone = asyncio.Event(), asyncio.Event()
 
     def goes_on(attempt: Attempt) -> bool:
         if next(left, None) is None and pending:
             server.signal(pending.pop())
             signalled.set()
-        return attempt.answer is not None
+        return attempt.answer is not None and not is_gone.is_set()
 
     trading = asyncio.create_task(
-        trade(server.port, history, chance=random.Random(1), clients=CLIENTS, goes_on=goes_on)
+        trade(fleet.ports, history, chance=random.Random(1), clients=CLIENTS, goes_on=goes_on)
     )
     loop = asyncio.get_running_loop()
     await signalled.wait()
     began = loop.time()
     await asyncio.to_thread(server.wait)
     seconds = loop.time() - began
+    is_gone.set()
     await trading
     return seconds
 
