@@ -12,7 +12,7 @@ BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 CHECKED := inventory_api migrations tests benchmarks
 # What tests drive. Playwright brings a Node that links libatomic, which a bare Debian lacks.
-TESTS_NEED := chromium curl libatomic1 strace wrk
+TESTS_NEED := chromium curl libatomic1 openssl strace wrk
 
 .PHONY: help run test test-slow model coverage check format bench bench-postgres
 

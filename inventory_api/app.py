@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import fields
 
 from inventory_api import __version__, clock
 from inventory_api.attempt import Limits, Work
@@ -15,6 +16,11 @@ from inventory_api.domain.principal import APIKey, Principal, Scope
 from inventory_api.domain.types import SKU, Instant, LocationCode
 from inventory_api.domain.unavailable import Unavailable
 from inventory_api.keyring import Keyring
+from inventory_api.outbound.addresses import HostList
+from inventory_api.outbound.client import Outbound
+from inventory_api.outbound.limits import OutboundLimits
+from inventory_api.outbound.network import Resolver
+from inventory_api.outbound.targets import Policy
 from inventory_api.service import ACTOR, Service
 from inventory_api.settings import Settings
 from inventory_api.store.catalog import create_item, create_location, find_location, list_items
@@ -107,11 +113,13 @@ async def open_service(
     *,
     now: Callable[[], Instant] = clock.now,
     steady: Callable[[], Instant] | None = None,
+    resolver: Resolver | None = None,
 ) -> AsyncIterator[Service]:
     """The running service, without HTTP; leaving it answers what was accepted and closes the file.
 
     `now` is the time of the day, which may jump; `steady` the clock that holds live by: left out,
-    one that does not jump if `now` is the system's, else `now`.
+    one that does not jump if `now` is the system's, else `now`. `resolver` looks up the names of
+    other servers; left out, the system's.
 
     Raises:
         AlreadyServed, SchemaOutdated, DatabaseDamaged, DatabaseUnsafe: it can't be opened.
@@ -126,7 +134,10 @@ async def open_service(
         retry_pause_s=settings.batch_retry_pause_s,
         recent_levels_max=settings.recent_levels_max,
     )
-    async with Database(database_options(settings)) as database:
+    async with (
+        _open_outbound(settings, metrics, resolver) as outbound,
+        Database(database_options(settings)) as database,
+    ):
         if steady is None:
             async with database.reader() as session:
                 head = await read_head(session)
@@ -150,6 +161,7 @@ async def open_service(
             database=database,
             committer=committer,
             keyring=keyring,
+            outbound=outbound,
             metrics=metrics,
             clock=now,
             steady_clock=steady,
@@ -157,6 +169,21 @@ async def open_service(
         async with _running(service):
             await _prepare(service)
             yield service
+
+
+def _open_outbound(settings: Settings, metrics: Metrics, resolver: Resolver | None) -> Outbound:
+    """The client for other servers; each of its limits is the setting of that name."""
+    names = (field.name for field in fields(OutboundLimits))
+    return Outbound(
+        Policy(
+            private=HostList.parse(settings.outbound_private_hosts),
+            plain=HostList.parse(settings.outbound_http_hosts),
+        ),
+        OutboundLimits(**{name: getattr(settings, f"outbound_{name}") for name in names}),
+        registry=metrics.registry,
+        resolver=resolver,
+        ca_file=settings.outbound_ca_file,
+    )
 
 
 def database_options(
@@ -249,6 +276,7 @@ async def _running(service: Service) -> AsyncIterator[None]:
         *(_start(work, name) for name, work in service.reads().items()),
         _start(keep_house(service, turns["housekeeping"]), "housekeeping"),
         _start(sweep(service, turns["expiry"]), "expiry_sweep"),
+        _start(service.outbound.tidy(), "outbound_tidy"),
     ]
     try:
         yield

@@ -26,6 +26,7 @@ from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import SKU, Instant, Key, Level, LocationCode
 from inventory_api.domain.unavailable import DeadlineExpired
 from inventory_api.keyring import Keyring
+from inventory_api.outbound.client import Outbound
 from inventory_api.settings import Settings
 from inventory_api.shared_reads import SharedReads
 from inventory_api.store import availability
@@ -76,6 +77,7 @@ class Service:
         database: Database,
         committer: Committer,
         keyring: Keyring,
+        outbound: Outbound,
         metrics: Metrics,
         clock: Callable[[], Instant],
         steady_clock: Callable[[], Instant],
@@ -84,6 +86,7 @@ class Service:
         self.database = database
         self.committer = committer
         self.keyring = keyring
+        self.outbound = outbound
         self.metrics = metrics
         self.clock = clock
         self.steady_clock = steady_clock

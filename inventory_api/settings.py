@@ -161,6 +161,87 @@ class Settings(BaseSettings):
         "pages that change again before then are copied once",
     )
 
+    outbound_private_hosts: tuple[str, ...] = Field(
+        (),
+        description="hosts that webhooks and suppliers may use although they are not public: "
+        "names, `name:port`, or networks like `10.1.0.0/16`, which hold for every name that leads there",
+    )
+    outbound_http_hosts: tuple[str, ...] = Field(
+        (), description="hosts, written alike, that may be called by http; all others by https only"
+    )
+    outbound_ca_file: Path | None = Field(
+        None, description="certificates of your own to trust besides the usual ones"
+    )
+    outbound_lookup_timeout_s: Seconds = Field(
+        5.0, description="seconds to look up a name; the system's resolver asks twice in that time"
+    )
+    outbound_connect_timeout_s: Seconds = Field(
+        5.0, description="seconds to connect, over all addresses of a name, and again for TLS"
+    )
+    outbound_write_timeout_s: Seconds = Field(
+        10.0, description="seconds in which another server must take a piece of the request"
+    )
+    outbound_read_timeout_s: Seconds = Field(
+        10.0, description="seconds without a byte from another server"
+    )
+    outbound_deadline_s: Seconds = Field(
+        15.0, description="seconds of one attempt in all, against a server that trickles"
+    )
+    outbound_reply_bytes_max: Bytes = Field(
+        64 << 10, description="bytes read of a reply, unless the caller asks for a list"
+    )
+    outbound_host_concurrency: Positive = Field(
+        10, description="open calls per host; a supplier has its own"
+    )
+    outbound_host_rate_per_s: Annotated[float, Field(gt=0)] = Field(
+        100.0, description="calls per second and host that begin; a supplier has its own"
+    )
+    outbound_host_burst: Positive = Field(
+        100, description="calls that may begin at once after a quiet time: a second's worth"
+    )
+    outbound_waiting_max: Positive = Field(
+        1_000, description="calls that may wait per host; more are refused at once"
+    )
+    outbound_wait_max_s: Seconds = Field(
+        30.0, description="seconds a call may wait for its turn, or for a pause the host asked for"
+    )
+    outbound_in_flight_max: Positive = Field(
+        200, description="open calls to all hosts; a quarter of the usual limit of open files"
+    )
+    outbound_hosts_max: Positive = Field(
+        1_000,
+        description="hosts remembered, 2 KiB each and their connections; the longest unused is forgotten first",
+    )
+    outbound_keepalive_s: Seconds = Field(
+        15.0, description="seconds an unused connection is kept; most servers close theirs later"
+    )
+    outbound_connection_age_max_s: Seconds = Field(
+        60.0,
+        description="seconds a connection is used again, so that a busy host's name is looked up "
+        "and checked so often",
+    )
+    outbound_retries: Annotated[int, Field(ge=0, le=10)] = Field(
+        3, description="times a call that may be repeated is tried again"
+    )
+    outbound_retry_pause_s: Seconds = Field(
+        0.5, description="seconds that the first pause has at most, doubled each time"
+    )
+    outbound_retry_pause_max_s: Seconds = Field(
+        10.0, description="seconds that no pause of our own exceeds"
+    )
+    outbound_retry_total_s: Seconds = Field(
+        60.0, description="seconds after which a call is not tried again"
+    )
+    outbound_retry_after_max_s: Seconds = Field(
+        3600.0, description="seconds of a `Retry-After` that are believed"
+    )
+    outbound_breaker_failures: Positive = Field(
+        5, description="failures in a row after which a host is left alone; one may be chance"
+    )
+    outbound_breaker_open_s: Seconds = Field(
+        30.0, description="seconds it is left alone; then one call tries"
+    )
+
     body_bytes_max: Bytes = Field(1 << 20, description="bytes of a request body")
     batch_bytes_max: Bytes = Field(8 << 20, description="bytes of a batch's body: 10,000 lines")
     import_row_bytes_max: Bytes = Field(64 << 10, description="bytes of one row of an import")

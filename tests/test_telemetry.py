@@ -68,6 +68,16 @@ def test_an_event_is_one_line_of_json_with_a_time_in_utc(
     assert line == {"event": "sold", "sku": "P001", "units": 2, "level": "info", "logger": "shop"}
 
 
+def test_the_engine_of_outbound_calls_shows_no_header_even_at_debug(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("debug", json=True)
+
+    logging.getLogger("httpcore.http11").debug("return_value=[(b'set-cookie', b'secret')]")
+
+    assert lines(capsys) == []
+
+
 def test_libraries_and_bare_structlog_loggers_write_the_same_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

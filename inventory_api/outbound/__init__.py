@@ -1,0 +1,1 @@
+"""Calls to other servers: the only part of the service that makes any."""
