@@ -46,6 +46,7 @@ from inventory_api.web.routes import (
     movements,
     reservations,
     stock,
+    stream,
     transfers,
     verify,
 )
@@ -64,6 +65,7 @@ ROUTERS = (
     counts.router,
     inbounds.router,
     transfers.router,
+    stream.router,
     items.router,
     locations.router,
     exports.router,
@@ -86,6 +88,9 @@ DEMO = (
 
 # For the commit that is under way when everything else has ended.
 LAST_WAIT_S = 0.5
+# What a stream's heartbeat asks about its key on PostgreSQL may be so old: a thousand streams beat
+# a hundred times per second, and cost one query.
+KEYS_AGE_S = 1.0
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 TAGS = (
@@ -247,8 +252,14 @@ def create_app(service: Service, traffic: Traffic | None = None) -> Application:
         await service.know_keys()
         return authenticator(credential, address)
 
+    async def owner(credential: bytes | None) -> Principal | None:
+        if service.database.is_shared:
+            await service.know_keys(within_s=KEYS_AGE_S)
+        return authenticator.owner(credential)
+
     app.state.edge = Edge(
         service=service,
+        owner=owner,
         authenticate=authenticate if service.database.is_shared else authenticator,
         metrics=service.metrics,
         open_to_any_name="*" not in settings.allowed_hosts,

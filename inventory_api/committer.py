@@ -70,6 +70,8 @@ class Committer:
         self._arrival = asyncio.Event()
         self.is_open = True
         self.failed = asyncio.Event()
+        # Set after each commit; who waits for it clears it.
+        self.committed = asyncio.Event()
         metrics.queue_depth.set_function(lambda: len(self._queue))
 
     async def submit(
@@ -194,6 +196,7 @@ class Committer:
                 if entry.after_commit is not None and outcome.refused is None:
                     entry.after_commit(outcome)
                 _resolve(entry.future, outcome)
+            self.committed.set()
 
     def _put_back(self, batch: Sequence[Entry], outcomes: Sequence[Outcome | None]) -> None:
         """More was due on their levels than one batch expires: they come again, before others."""

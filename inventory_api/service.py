@@ -2,15 +2,23 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import orjson
 
 from inventory_api.attempt import Work
 from inventory_api.committer import Committer
-from inventory_api.domain.catalog import show_level
+from inventory_api.domain.catalog import show_level, show_movement
 from inventory_api.domain.commands import (
     AdjustLine,
     Command,
@@ -25,6 +33,7 @@ from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import SKU, Instant, Key, Level, LocationCode
 from inventory_api.domain.unavailable import DeadlineExpired
+from inventory_api.feed import EVERYTHING, Feed, FeedLimits, TooSlow, Wanted
 from inventory_api.keyring import Keyring
 from inventory_api.outbound.client import Outbound
 from inventory_api.settings import Settings
@@ -42,6 +51,8 @@ Fields = Mapping[str, Any]
 
 ACTOR = "local"
 """Who acts when no API key does: a script, or an open service on loopback."""
+# A file is written by one process, which tells its feed of each commit: the tick is a safety net.
+FILE_TICK_S = 5.0
 
 
 class RefusedError(Exception):
@@ -100,7 +111,19 @@ class Service:
             self._fetch_items, metrics.shared_read_keys.observe
         )
         self._key_reads = SharedReads[str, int](self._fetch_keys_version, lambda _: None)
+        self._keys_known_at = float("-inf")
         self._gates = asyncio.Semaphore(settings.reader_connections)
+        self.feed = Feed(
+            self.reading,
+            committer.committed,
+            clock=clock,
+            metrics=metrics,
+            limits=FeedLimits(
+                tick_s=settings.feed_tick_s if database.is_shared else FILE_TICK_S,
+                page_rows=settings.export_page_rows,
+                buffer_movements=settings.stream_buffer_movements,
+            ),
+        )
 
     @timed("check")
     async def check(
@@ -225,6 +248,20 @@ class Service:
                 return
             after = (page[-1].sku, page[-1].location)
 
+    async def movements(
+        self, *, after: int, wanted: Wanted = EVERYTHING
+    ) -> AsyncGenerator[Answer, None]:
+        """Every movement behind number `after`, and then each as it is recorded; never ends.
+
+        However slow the caller is, none is left out.
+        """
+        while True:
+            async with self.feed.follow(after=after, wanted=wanted) as follower:
+                with suppress(TooSlow):
+                    async for movement in follower:
+                        yield show_movement(movement)
+            after = follower.position
+
     def adjust_line(self, line: Fields, reason: str) -> AdjustLine:
         """A line of an adjustment with its defaults filled in."""
         get = line.get
@@ -306,20 +343,24 @@ class Service:
             now = self.steady_clock()
             return await availability.check(session, lines, locations, now, own=own)
 
-    async def know_keys(self) -> None:
+    async def know_keys(self, *, within_s: float = 0.0) -> None:
         """See to it that the keys are those of the database, whichever process changed them.
 
-        Requests that come together share the question. A process that is alone knows every change.
+        Requests that come together share the question; whoever is content with what was true
+        `within_s` may find it answered. A process that is alone knows every change.
         """
-        version = await self._key_reads.read("keys")
-        if version == self.keyring.version:
+        asked_at = asyncio.get_running_loop().time()
+        if asked_at < self._keys_known_at + within_s:
             return
-        async with self.reading() as session:
-            self.keyring.replace(await all_keys(session), await keys_version(session))
+        if await self._key_reads.read("keys") != self.keyring.version:
+            async with self.reading() as session:
+                self.keyring.replace(await all_keys(session), await keys_version(session))
+        self._keys_known_at = asked_at
 
     def reads(self) -> dict[str, Coroutine[None, None, None]]:
-        """The tasks behind shared reads, by name."""
+        """The tasks behind reads, by name."""
         return {
+            "feed": self.feed.run(),
             "level_reads": self.level_reads.run(),
             "item_reads": self.item_reads.run(),
             "key_reads": self._key_reads.run(),

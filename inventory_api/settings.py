@@ -258,9 +258,27 @@ class Settings(BaseSettings):
     import_chunk_rows: Positive = Field(
         500, description="rows of an import in flight; bounds memory and is two full batches"
     )
+    feed_tick_s: Seconds = Field(
+        0.25,
+        description="seconds between looks for what other processes wrote on PostgreSQL, while "
+        "somebody follows the feed; a process's own changes are told at once",
+    )
+    stream_heartbeat_s: Seconds = Field(
+        10.0,
+        description="seconds between heartbeats of a stream, below a proxy's patience; its key is "
+        "checked with each, and a reader that takes nothing for so long is given up",
+    )
+    stream_retry_s: Seconds = Field(
+        1.0, description="seconds after which a browser is asked to open a broken stream again"
+    )
+    stream_buffer_movements: Positive = Field(
+        20_000,
+        description="movements that a reader of the feed may leave unread before it is dropped: "
+        "two of the largest batches",
+    )
     connections_max: Positive = Field(2_000, description="open connections; more are refused")
     streams_per_key_max: Positive = Field(
-        100, description="exports, imports and verifications open at once per API key"
+        100, description="exports, imports, verifications and live streams open at once per API key"
     )
     requests_per_s: Annotated[int, Field(ge=0)] = Field(
         0, description="requests per second and API key, answered with 429 beyond; 0 = no limit"

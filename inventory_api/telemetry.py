@@ -91,6 +91,18 @@ class Metrics:
             buckets=COUNTS,
             registry=registry,
         )
+        self.feed_followers = Gauge(
+            "inventory_feed_followers", "Readers of the feed that are up to date", registry=registry
+        )
+        self.feed_lag_seconds = Histogram(
+            "inventory_feed_lag_seconds",
+            "Time from a movement's record until it is handed to the readers of the feed",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.feed_dropped = Counter(
+            "inventory_feed_dropped", "Readers that left too much unread", registry=registry
+        )
         # labels() costs 2 µs per call: its result is kept.
         self._request_children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._operation_children: dict[tuple[str, Outcome], Histogram] = {}

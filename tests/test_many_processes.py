@@ -10,7 +10,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from inventory_api.app import open_service
+from inventory_api.app import add_key, open_service
 from inventory_api.clock import new_id
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.rejections import Code
@@ -363,3 +363,34 @@ async def test_a_process_does_not_serve_a_schema_that_is_behind(services: Servic
 
     with pytest.raises(SchemaOutdated, match="inventory-api migrate"):
         await services[1].database.check_schema()
+
+
+async def test_a_follower_at_one_process_gets_what_all_of_them_write_in_order(
+    services: Services,
+) -> None:
+    async def follow(service: Service) -> list[int]:
+        seen: list[int] = []
+        async with service.feed.follow(after=0) as follower:
+            while len(seen) < 400:
+                seen += [one.seq for one in await follower.read()]
+        return seen
+
+    following = [asyncio.create_task(follow(services[n])) for n in (0, 1)]
+    await asyncio.gather(
+        *(services[n % 4].adjust([{"sku": f"P00{n % 5 + 1}", "delta": 1}]) for n in range(400))
+    )
+
+    assert await asyncio.gather(*following) == [list(range(1, 401))] * 2
+
+
+async def test_what_a_stream_knows_of_the_keys_is_as_old_as_it_may_be_and_not_older(
+    services: Services,
+) -> None:
+    one, other = services[:2]
+    await other.know_keys()
+    await add_key(one, "inv_till_0123456789abcdefghijklmn", name="till")
+
+    await other.know_keys(within_s=3600)
+    assert other.keyring.is_empty
+    await other.know_keys(within_s=0)
+    assert not other.keyring.is_empty

@@ -71,14 +71,17 @@ class Authenticator:
             self._count(principal)
         return principal
 
-    def _known(self, credential: bytes | None, address: str) -> Principal:
+    def owner(self, credential: bytes | None) -> Principal | None:
+        """Who acts with a credential, or without one; asking counts nowhere."""
         if credential is None:
-            if (anonymous := self._keyring.anonymous) is None:
-                raise unauthorized()
-            return anonymous
-        principal = self._keyring.principal(credential.decode("latin-1"))
+            return self._keyring.anonymous
+        return self._keyring.principal(credential.decode("latin-1"))
+
+    def _known(self, credential: bytes | None, address: str) -> Principal:
+        principal = self.owner(credential)
         if principal is None:
-            self._fail(address, self._timer())
+            if credential is not None:
+                self._fail(address, self._timer())
             raise unauthorized()
         return principal
 

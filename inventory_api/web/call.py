@@ -32,11 +32,16 @@ Answers at once while the key is in memory. Raises `Problem`: unauthorized or ra
 """
 
 
+async def _nobody(_: bytes | None) -> None:
+    """Owns no credential."""
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """What the routes get from the composition root.
 
     Attributes:
+        owner: who acts with a credential now, while a stream goes on; asking counts nowhere.
         open_to_any_name: whether a request without a key is answered under any Host. A page in a
             browser can give its own name the address 127.0.0.1 and read the answers; such a name
             is one of the public DNS.
@@ -45,6 +50,7 @@ class Edge:
     service: Any  # Any: handed through; only the routes know what it is
     authenticate: Authenticate
     metrics: Metrics
+    owner: Callable[[bytes | None], Awaitable[Principal | None]] = _nobody
     key_required: bool = False
     body_bytes_max: int = 1 << 20
     batch_bytes_max: int = 8 << 20

@@ -95,6 +95,14 @@ IF_MATCH: JSONObject = {
     "description": "The ETag of what you have read; 412 if it has changed since.",
     "schema": {"type": "string", "examples": ['"3"']},
 }
+LAST_EVENT_ID: JSONObject = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The id of the last event that came: the stream goes on behind it. A browser"
+    " sends it by itself, with the old address, so it counts before `after`.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+}
 
 _ALWAYS = (HTTPCode.INTERNAL, Draining.code)
 # All of these refuse a query parameter that they do not know; public paths let probes be.
@@ -159,7 +167,7 @@ def operation(
     headers: Sequence[JSONObject],
     example: object,
     consumes: Mapping[str, str],
-    produces: Sequence[str],
+    produces: Sequence[str] | Mapping[str, str],
     status: int,
 ) -> JSONObject:
     """What is merged into the operation that FastAPI derives from the signature."""
@@ -176,6 +184,8 @@ def operation(
         extra["requestBody"] = {"required": True, "content": content}
     if produces:
         content = dict.fromkeys(produces, text_schema)
+        if isinstance(produces, Mapping):
+            content = {name: text_schema | {"example": shown} for name, shown in produces.items()}
         extra["responses"] = {str(status): {"content": content}}
     return extra
 

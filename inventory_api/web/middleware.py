@@ -41,6 +41,7 @@ _ONCE = frozenset(
         b"host",
         b"idempotency-key",
         b"if-match",
+        b"last-event-id",
         b"transfer-encoding",
         b"x-api-key",
         b"x-request-id",

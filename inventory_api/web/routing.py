@@ -53,7 +53,8 @@ class Declaration(TypedDict, total=False):
         if_match: whether If-Match is obeyed; a write that does not obey it refuses it.
         consumes: media types of a body that the endpoint streams itself, without a limit, each
             with an example.
-        produces: media types of an answer that is not JSON.
+        produces: media types of an answer that is not JSON, maybe with an example each.
+        headers: those of the request that this route reads besides; for the schema only.
         hidden: whether it is left out of the schema.
     """
 
@@ -66,7 +67,8 @@ class Declaration(TypedDict, total=False):
     batch: bool
     if_match: bool
     consumes: Mapping[str, str]
-    produces: Sequence[str]
+    produces: Sequence[str] | Mapping[str, str]
+    headers: Sequence[description.JSONObject]
     hidden: bool
 
 
@@ -245,7 +247,9 @@ class Route(APIRoute):
             )
 
     def _extra(self) -> description.JSONObject:
-        headers = [description.IDEMPOTENCY_KEY] if self.writes else []
+        headers = [*self._declared.get("headers", ())]
+        if self.writes:
+            headers.append(description.IDEMPOTENCY_KEY)
         if self._declared.get("if_match", False):
             headers.append(description.IF_MATCH)
         return description.operation(

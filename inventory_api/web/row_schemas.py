@@ -25,6 +25,20 @@ from inventory_api.web.schemas import (
 
 Format = Literal["ndjson", "csv"]
 Amount = Annotated[str, Field(pattern=r"^[0-9]{1,12}(\.[0-9]{1,4})?$", examples=["5999.00"])]
+MovementType = Literal[
+    "adjust",
+    "set",
+    "transfer_out",
+    "transfer_in",
+    "reserve",
+    "confirm",
+    "fulfill",
+    "release",
+    "expire",
+    "policy",
+    "expect",
+    "receive",
+]
 Seq = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
@@ -128,6 +142,22 @@ class LevelExportQuery(ExportQuery):
     """Which levels."""
 
     location: Name | None = None
+
+
+class StreamQuery(BaseModel):
+    """Which movements of the feed, and as what."""
+
+    model_config = FORBID
+    after: Annotated[
+        Seq | None, Field(description="the stream begins behind it; left out: at the ledger's head")
+    ] = None
+    sku: Name | None = None
+    location: Name | None = None
+    type: MovementType | None = None
+    format: Annotated[
+        Literal["sse", "ndjson"] | None,
+        Field(description="left out: by the Accept header, else sse"),
+    ] = None
 
 
 class MovementExportQuery(LevelExportQuery):

@@ -16,6 +16,8 @@ from inventory_api.web.reply import RawHeader
 # A client that takes nothing for so long has left without a word. What the server and both
 # systems hold for it is gone in that time on a line of 10 kbit/s.
 STALL_S = 120.0
+# For a live stream to tell its reader that the service ends, before it is broken like the others.
+FAREWELL_S = 1.0
 # One write to a socket: small beside the server's buffer of 64 KiB, large beside a chunk's frame.
 PIECE_BYTES = 32 << 10
 SPOOL_MEMORY_BYTES = 1 << 20
@@ -32,22 +34,26 @@ class OpenStreams:
     def __init__(self, limit: int = 100) -> None:
         self._limit = limit
         self._open: Counter[str] = Counter()
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks: dict[asyncio.Task[object], Callable[[], None] | None] = {}
         self._is_cut = False
 
     @contextmanager
-    def opened(self, caller: str) -> Iterator[None]:
+    def opened(self, caller: str, farewell: Callable[[], None] | None = None) -> Iterator[None]:
         """One more stream of a caller, sent by the current task, while inside.
+
+        With a `farewell` it has a second to end by itself when all are cut.
 
         Raises:
             Overloaded: it has too many already.
             Draining: the stream was cut.
         """
+        if self._is_cut:
+            raise Draining
         if self._open[caller] >= self._limit:
             raise Overloaded
         self._open[caller] += 1
         try:
-            with self.cuttable():
+            with self.cuttable(farewell):
                 yield
         finally:
             self._open[caller] -= 1
@@ -55,11 +61,11 @@ class OpenStreams:
                 del self._open[caller]
 
     @contextmanager
-    def cuttable(self) -> Iterator[None]:
+    def cuttable(self, farewell: Callable[[], None] | None = None) -> Iterator[None]:
         """The current task waits for a client while inside; raises `Draining` when it is cut."""
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self._tasks[task] = farewell
         # Whoever gets here after the cut still takes what has come, and is cut when it waits.
         late = asyncio.get_running_loop().call_soon(task.cancel) if self._is_cut else None
         try:
@@ -70,14 +76,23 @@ class OpenStreams:
             task.uncancel()
             raise Draining from None
         finally:
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
             if late is not None:
                 late.cancel()
 
     def cut(self) -> None:
         """Break all that are open: a client that takes its time must not keep a process alive."""
         self._is_cut = True
-        for task in self._tasks:
+        loop = asyncio.get_running_loop()
+        for task, farewell in self._tasks.items():
+            if farewell is None:
+                task.cancel()
+            else:
+                farewell()
+                loop.call_later(FAREWELL_S, self._break, task)
+
+    def _break(self, task: asyncio.Task[object]) -> None:
+        if task in self._tasks:
             task.cancel()
 
     def count(self) -> int:
@@ -90,7 +105,8 @@ class StreamReply(Response):
 
     What fails before the first piece gets a status of its own. After it the connection is
     broken, so that nobody takes a part for the whole. A client that hangs up is noticed between
-    two pieces: it cancels nothing inside a read.
+    two pieces: it cancels nothing inside a read. Pieces that may be long in coming bring a
+    `farewell`, which makes them end soon.
     """
 
     def __init__(
@@ -101,18 +117,22 @@ class StreamReply(Response):
         streams: OpenStreams,
         caller: str,
         stall_s: float = STALL_S,
+        farewell: Callable[[], None] | None = None,
     ) -> None:
         self.status_code = 200
         self.raw_headers = list(headers)
         self.background = None
         self._stall_s = stall_s
+        self._farewell = farewell
         self._pieces = pieces
         self._streams = streams
         self._caller = caller
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._streams.opened(self._caller):
+        with self._streams.opened(self._caller, self._farewell):
             gone = asyncio.create_task(_disconnected(receive))
+            if (farewell := self._farewell) is not None:
+                gone.add_done_callback(lambda _: farewell())
             try:
                 async with aclosing(self._pieces) as pieces:
                     piece = await anext(pieces, None)

@@ -24,3 +24,4 @@ def test_the_script_checks_sells_and_lists(tmp_path: Path) -> None:
     assert "'available': 50" in done.stdout
     assert "'on_hand': 48" in done.stdout
     assert "P005 main 120" in done.stdout
+    assert "6 P001 order:1004" in done.stdout

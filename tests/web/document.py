@@ -41,6 +41,11 @@ class Operation(NamedTuple):
     def writes(self) -> bool:
         return self.method != "GET" and self.scope in ("write", "admin")
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether it answers as long as somebody listens."""
+        return "text/event-stream" in self.spec["responses"].get("200", {}).get("content", {})
+
     def parameters(self, where: str) -> list[JSON]:
         """Those of the `path`, the `query` or the `header`."""
         return [one for one in self.spec.get("parameters", ()) if one["in"] == where]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inventory_api.app import create_app, load_demo, open_service
 from inventory_api.domain.outcome import Outcome
@@ -18,7 +19,7 @@ from inventory_api.store.database import Session
 from tests.databases import Store, Template, write_locked
 from tests.polling import until
 from tests.settable_clock import SettableClock
-from tests.web.document import check_answer
+from tests.web.document import check_answer, operation_of
 
 JSON = Any  # Any: the body of an answer
 HOST = "http://127.0.0.1"
@@ -133,12 +134,42 @@ async def first_turns(service: Service) -> None:
 @asynccontextmanager
 async def http_client(service: Service, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the service's application; each answer has to be a documented one."""
-    transport = httpx.ASGITransport(create_app(service))
+    transport = httpx.ASGITransport(hanging_up(create_app(service)))
     hooks = {"response": [_check]}
     async with httpx.AsyncClient(
         transport=transport, base_url=HOST, headers=headers, event_hooks=hooks
     ) as http:
         yield http
+
+
+def hanging_up(app: ASGIApp) -> ASGIApp:
+    """An application whose client leaves an answer without an end after its first piece.
+
+    The transport gives an answer to the test when it is whole, so here it becomes whole then.
+    """
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        found = operation_of(scope["method"], scope["path"])
+        if found is None or not found.is_endless:
+            await app(scope, receive, send)
+            return
+        has_begun = asyncio.Event()
+
+        async def received() -> Message:
+            await has_begun.wait()
+            return {"type": "http.disconnect"}
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not has_begun.is_set():
+                await send({**message, "more_body": True})
+                has_begun.set()
+
+        await app(scope, received, sent)
+        await send({"type": "http.response.body"})
+
+    return wrapped
 
 
 def foreign_lock(shop: Shop) -> AbstractContextManager[None]:

@@ -18,6 +18,7 @@ from inventory_api.web.streams import (
     Spool,
     StreamReply,
 )
+from tests.polling import until
 
 
 class Client:
@@ -294,3 +295,27 @@ async def test_a_server_that_cancels_an_answer_takes_its_making_along() -> None:
     assert answering.cancelled()
     assert asyncio.all_tasks() == before
     assert streams.count() == 0
+
+
+async def test_a_stream_with_a_farewell_may_end_by_itself_when_all_are_cut() -> None:
+    client, streams = Client(), OpenStreams()
+    is_ending = asyncio.Event()
+
+    async def waiting() -> AsyncGenerator[bytes, None]:
+        yield b"first"
+        await is_ending.wait()
+        yield b"last"
+
+    reply = StreamReply(
+        waiting(), headers=[NDJSON], streams=streams, caller="key", farewell=is_ending.set
+    )
+    answering = asyncio.create_task(reply(client.scope, client.receive, client.send))
+    await until(lambda: client.body == b"first")
+
+    streams.cut()
+    await answering
+
+    assert client.body == b"firstlast"
+    assert client.has_whole_answer
+    with pytest.raises(Draining), streams.opened("key"):
+        pass
