@@ -9,10 +9,11 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from inventory_api import __version__
-from inventory_api.app import NoKeyError, add_key, database_options, open_service
+from inventory_api.app import NoKeyError, database_options, open_service
 from inventory_api.client_cli import export_file, import_file
 from inventory_api.domain.principal import Scope
 from inventory_api.domain.unavailable import Unavailable
+from inventory_api.preparation import add_key
 from inventory_api.server import new_event_loop, serve as serve_until_stopped
 from inventory_api.settings import Settings
 from inventory_api.store.database import Database

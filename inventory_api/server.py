@@ -6,7 +6,8 @@ from types import FrameType
 
 import uvicorn
 
-from inventory_api.app import create_app, load_demo, open_service
+from inventory_api.app import create_app, open_service
+from inventory_api.preparation import load_demo
 from inventory_api.service import Service
 from inventory_api.settings import Settings
 from inventory_api.telemetry import get_logger

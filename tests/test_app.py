@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
-from inventory_api.app import DEMO, load_demo, open_service
+from inventory_api.app import open_service
+from inventory_api.preparation import DEMO, load_demo
 from inventory_api.settings import Settings
 from inventory_api.store.catalog import find_item, find_location
 from inventory_api.store.database import DatabaseClosed
@@ -152,7 +153,8 @@ async def test_a_key_that_is_none_is_refused_at_start(settings: Settings, key: s
 
 SELL_FOR_EVER = """
 import asyncio, sys
-from inventory_api.app import load_demo, open_service
+from inventory_api.app import open_service
+from inventory_api.preparation import load_demo
 from inventory_api.settings import Settings
 async def main():
     async with open_service(Settings(database_url=sys.argv[1])) as service:

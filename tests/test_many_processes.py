@@ -10,12 +10,13 @@ import orjson
 import pytest
 from sqlalchemy import text
 
-from inventory_api.app import add_key, open_service
+from inventory_api.app import open_service
 from inventory_api.clock import new_id
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.reservation import Expire, Reserve, ReserveLine, Settle
 from inventory_api.domain.types import SKU, Instant, LocationCode
+from inventory_api.preparation import add_key
 from inventory_api.service import Service
 from inventory_api.settings import Settings
 from inventory_api.store.database import Session

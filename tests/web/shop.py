@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inventory_api.app import create_app, load_demo, open_service
+from inventory_api.app import create_app, open_service
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.types import Instant
+from inventory_api.preparation import load_demo
 from inventory_api.service import Service
 from inventory_api.settings import Settings
 from inventory_api.store.database import Session
