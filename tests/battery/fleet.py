@@ -2,11 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.battery.client import Connection
@@ -20,7 +20,7 @@ _RETRIES = re.compile(r'^inventory_batch_retries_total\{code="(\w+)"\} (\S+)$', 
 
 
 class Fleet:
-    """A context manager: entering starts the processes and waits until all are ready.
+    """Processes that are started, killed and stopped, one of them or all.
 
     Args:
         folder: gets a folder for the log of each process.
@@ -40,17 +40,14 @@ class Fleet:
             ServerProcess(one, database_url=database_url, demo=demo) for one in folders
         )
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.kill()
+    @contextmanager
+    def running(self, *, environment: Mapping[str, str] | None = None) -> Iterator[Self]:
+        """While inside all of them run; whoever does so at the end is killed."""
+        try:
+            self.start(environment=environment)
+            yield self
+        finally:
+            self.kill()
 
     def start(
         self, *, wrapper: Sequence[str] = (), environment: Mapping[str, str] | None = None

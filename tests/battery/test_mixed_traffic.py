@@ -18,6 +18,7 @@ from tests.databases import Template
 from tests.ledger_oracle import Row
 
 CLIENTS = 64
+CALLS_MIN = 1_500  # each kind of answer is among them
 
 
 class Recorded(NamedTuple):
@@ -37,9 +38,14 @@ class Recorded(NamedTuple):
         return check(self.calls, self.movements, self.keys)
 
 
-async def _record(fleet: Fleet, seconds: float) -> Recorded:
+async def _record(fleet: Fleet, seconds: float, *, calls_min: int = 0) -> Recorded:
     traffic = Traffic(random.Random(int(seconds)))
-    calls = await traffic.run(fleet.ports, clients=CLIENTS, goes_on=lasting(seconds))
+    has_time = lasting(seconds)
+    calls = await traffic.run(
+        fleet.ports,
+        clients=CLIENTS,
+        goes_on=lambda: has_time() or len(traffic.calls) < calls_min,
+    )
     retries = await batch_retries(fleet.ports)
     movements = await audit_stopped(fleet)
     return Recorded(calls, movements, await keys_of(fleet.database_url), retries)
@@ -67,8 +73,8 @@ async def test_what_64_clients_were_told_is_one_history(
 def sound(demo: Template, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """A history in which nothing is wrong."""
     folder: Path = tmp_path_factory.mktemp("mixed")
-    with demo.copied(folder) as url, Fleet(folder, url) as fleet:
-        recorded = asyncio.run(_record(fleet, 3.0))
+    with demo.copied(folder) as url, Fleet(folder, url).running() as fleet:
+        recorded = asyncio.run(_record(fleet, 3.0, calls_min=CALLS_MIN))
     assert recorded.check() == []
     return recorded
 

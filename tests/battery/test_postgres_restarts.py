@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
@@ -93,15 +93,9 @@ async def test_a_server_that_crashes_under_load_has_all_that_was_told_and_no_mor
             await _assert_one_history(fleet, traffic, calls, record_property)
 
 
-@contextmanager
-def _fleet(folder: Path, url: str) -> Iterator[Fleet]:
+def _fleet(folder: Path, url: str) -> AbstractContextManager[Fleet]:
     """Two processes, with a patience that only the database's absence wears out."""
-    fleet = Fleet(folder, url, demo=False)
-    try:
-        fleet.start(environment=PATIENCE)
-        yield fleet
-    finally:
-        fleet.kill()
+    return Fleet(folder, url, demo=False).running(environment=PATIENCE)
 
 
 async def _trade_through(
