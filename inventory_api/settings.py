@@ -129,6 +129,13 @@ class Settings(BaseSettings):
         "says otherwise; not set: none does",
     )
 
+    alert_margin_percent: Annotated[int, Field(ge=0, le=1_000)] = Field(
+        10,
+        description="percent of a reorder point, one unit at least, that must be available above it "
+        "before `low` is told again; below, each sale and return around the point would be an alert. "
+        "It applies to reorder points that are set from then on",
+    )
+
     queue_commands_max: Positive = Field(
         10_000, description="changes that may wait; more get 503 overloaded at once"
     )
