@@ -177,6 +177,11 @@ class Settings(BaseSettings):
     export_page_rows: Positive = Field(
         2_000, description="rows per short read of an export; keeps the write-ahead log small"
     )
+    report_movements_max: Positive = Field(
+        1_000_000,
+        description="movements since its window began that a report may span; summing so many "
+        "takes half of a read's deadline",
+    )
     import_chunk_rows: Positive = Field(
         500, description="rows of an import in flight; bounds memory and is two full batches"
     )

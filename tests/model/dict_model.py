@@ -104,8 +104,8 @@ class World:
     def _alerts(self, place: Place, available: int) -> frozenset[str]:
         """What the movement about to be written is the first to see."""
         shelf = self.shelves[place]
-        history = [entry for entry in self.ledger if entry.place == place]
-        was, was_short = (history[-1].available, history[-1].oversold_by) if history else (0, 0)
+        last = next((entry for entry in reversed(self.ledger) if entry.place == place), None)
+        was, was_short = (0, 0) if last is None else (last.available, last.oversold_by)
         told = set()
         point = shelf.reorder_point
         if point is not None and available <= point and not shelf.told_low:
