@@ -129,6 +129,13 @@ class Settings(BaseSettings):
         "says otherwise; not set: none does",
     )
 
+    alert_margin_percent: Annotated[int, Field(ge=0, le=1_000)] = Field(
+        10,
+        description="percent of a reorder point, one unit at least, that must be available above it "
+        "before `low` is told again; below, each sale and return around the point would be an alert. "
+        "It applies to reorder points that are set from then on",
+    )
+
     queue_commands_max: Positive = Field(
         10_000, description="changes that may wait; more get 503 overloaded at once"
     )
@@ -254,6 +261,11 @@ class Settings(BaseSettings):
     )
     export_page_rows: Positive = Field(
         2_000, description="rows per short read of an export; keeps the write-ahead log small"
+    )
+    report_movements_max: Positive = Field(
+        1_000_000,
+        description="movements since its window began that a report may span; summing so many "
+        "takes half of a read's deadline",
     )
     import_chunk_rows: Positive = Field(
         500, description="rows of an import in flight; bounds memory and is two full batches"

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from inventory_api.store.database import Database
 
 Row = dict[str, Any]  # Any: the columns of a table
+ALERTS = {1: "low", 2: "out", 4: "back", 8: "oversold"}
 BALANCES = ("on_hand", "reserved", "committed", "incoming")
 
 
@@ -72,6 +73,8 @@ def _assert_levels(movements: list[Row], levels: list[Row]) -> None:
         last, row = history[-1], by_key[at]
         assert {name: row[name] for name in BALANCES} == {name: last[name] for name in BALANCES}
         assert (row["version"], row["seq"]) == (last["level_version"], last["seq"])
+        assert row["alert"] == last["alerts"] >> 4 & 3
+        _assert_alerts(history)
 
 
 def _assert_history(history: list[Row]) -> None:
@@ -83,3 +86,19 @@ def _assert_history(history: list[Row]) -> None:
             assert row[name] == balance[name] >= 0, row
         safety_stock = row["on_hand"] - row["reserved"] - row["committed"] - row["available"]
         assert safety_stock >= 0, row
+
+
+def _assert_alerts(history: list[Row]) -> None:
+    """Out, back and oversold as the balances have them; low once, until it is over."""
+    was = short = 0
+    is_low = is_out = False
+    for row in history:
+        told = {name for bit, name in ALERTS.items() if row["alerts"] & bit}
+        low, out = bool(row["alerts"] & 16), bool(row["alerts"] & 32)
+        assert ("out" in told) == (was > 0 >= row["available"]), row
+        assert ("back" in told) == (is_out and row["available"] > 0), row
+        assert ("oversold" in told) == (row["oversold_by"] > 0 and not short), row
+        assert ("low" in told) == (low and not is_low), row
+        is_out = row["available"] <= 0 and (is_out or was > 0)
+        assert out == is_out, row
+        is_low, was, short = low, row["available"], row["oversold_by"]

@@ -148,7 +148,9 @@ async def set_policy(
     by = Author("test", new_id(), None)
 
     async def work(session: Session, now: Instant) -> Outcome:
-        return await change_policy(session, at, policy, if_match=tags, by=by, now=now)
+        return await change_policy(
+            session, at, policy, if_match=tags, by=by, now=now, margin_percent=10
+        )
 
     return await service.transact(work, actor="test")
 

@@ -99,9 +99,9 @@ def _rows(skus: Sequence[SKU], version: int) -> Rows:
         heading = (seq, AT_HEAD, operation_id, "head", reference, AT_HEAD)
         rows["movements"].append(
             (*heading, "adjust", sku, LOCATION, version, -1, 0, 0, 0, 1_000, 0, 0, 0, 1_000,
-             "sale", 0, None, None)
+             "sale", 0, None, None, 0)
         )  # fmt: skip
-        rows["balances"].append((1_000, 0, 0, 0, version, seq, None, sku, place))
+        rows["balances"].append((1_000, 0, 0, 0, version, seq, None, 0, sku, place))
     return rows
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from inventory_api.domain.alerts import show_crossings, show_state
 from inventory_api.domain.types import Instant, Level, Movement, Operation, Recipe
 
 Shown = dict[str, Any]  # Any: JSON values
@@ -105,6 +106,7 @@ def show_level(level: Level) -> Shown:
         "backorder_limit": level.backorder_limit,
         "reorder_point": level.reorder_point,
         "reorder_to": level.reorder_to,
+        "alert": show_state(level.alert),
     }
 
 
@@ -136,6 +138,7 @@ def show_movement(movement: Movement) -> Shown:
         "reservation_id": movement.reservation_id,
         "line_id": movement.line_id,
         "oversold_by": movement.oversold_by,
+        "alerts": show_crossings(movement.alerts),
         "occurred_at": rfc3339(movement.occurred_at),
         "recorded_at": rfc3339(movement.recorded_at),
     }

@@ -24,16 +24,18 @@ from inventory_api.domain.types import (
 )
 
 Answer = dict[str, Any]  # Any: JSON values
-Balance = tuple[int, int, int, int, int, int, Instant | None, SKU, LocationCode]
-"""On hand, reserved, committed, incoming, version, seq and next expiry of a level, and which one."""
-OnHand = tuple[int, int, int, SKU, LocationCode]
-"""On hand, version and seq of a level whose promises stay as they are, and which one."""
+Balance = tuple[int, int, int, int, int, int, Instant | None, int, SKU, LocationCode]
+"""On hand, reserved, committed, incoming, version, seq, next expiry and alert of a level, and which one."""
+OnHand = tuple[int | SKU | LocationCode, ...]
+"""On hand, version and seq of a level whose promises stay as they are, its alert unless the batch is
+calm, and which one."""
 MovementRow = tuple[int | str | None, ...]
 """The values of a `Movement`, plain: the driver takes twice as long over a named tuple."""
 _Head = tuple[Instant, str, str, str | None, Instant]
 """What the movements of an operation have in common: recorded, operation, actor, reference, occurred."""
 
 _line_id = itemgetter(Change._fields.index("line_id"))
+_alerts = itemgetter(Change._fields.index("alerts"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,11 @@ class Pages:
     `is_simple`: nothing but on hand changes and no line has an identity, as in nearly all adjusts.
     The movements' rows are then without the columns that such a movement leaves at 0 or NULL: each
     costs the driver a parameter, and a None seven times as much as a number (docs/decisions.md).
+    `is_calm`: moreover it crosses nothing and leaves no level low or out, so alerts are left out too.
     """
 
     is_simple: bool
+    is_calm: bool
     movements: list[MovementRow] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
     touched: dict[Key, int] = field(default_factory=dict)
@@ -86,7 +90,7 @@ class Pages:
         """What has changed about the levels that were known, in the order in which they were."""
         touched = self.touched
         return [
-            (*levels[key][2:7], touched[key], levels[key][12], *key)
+            (*levels[key][2:7], touched[key], *levels[key][12:14], *key)
             for key in known
             if key in touched
         ]
@@ -95,8 +99,14 @@ class Pages:
         """As `balances`, of a simple batch, but in the order in which the levels moved."""
         rows = zip(self.touched.items(), map(levels.__getitem__, self.touched), strict=True)
         is_news = len(levels) > len(known)
+        if self.is_calm:
+            return [
+                (level[2], level[6], seq, key[0], key[1])
+                for (key, seq), level in rows
+                if not is_news or key in known
+            ]
         return [
-            (level[2], level[6], seq, key[0], key[1])
+            (level[2], level[6], seq, level[13], key[0], key[1])
             for (key, seq), level in rows
             if not is_news or key in known
         ]
@@ -109,8 +119,9 @@ def write(
 
     `are_whole` asks for whole rows, also of a simple batch.
     """
-    pages = Pages(not are_whole and all(map(_is_simple, decided)))
-    rows = _simple_rows if pages.is_simple else _rows
+    is_simple = not are_whole and all(map(_is_simple, decided))
+    pages = Pages(is_simple, is_simple and all(map(_is_calm, decided)))
+    rows = _calm_rows if pages.is_calm else _simple_rows if is_simple else _rows
     first = first_seq
     for one in decided:
         changes = one.decision.changes
@@ -135,11 +146,20 @@ def _is_simple(one: Decided) -> bool:
     return not any(map(_line_id, one.decision.changes))
 
 
+def _is_calm(one: Decided) -> bool:
+    return not any(map(_alerts, one.decision.changes))
+
+
 def _rows(changes: Sequence[Change], head: _Head, first: int) -> list[MovementRow]:
     return [(seq, *head, *change) for seq, change in enumerate(changes, first)]
 
 
 def _simple_rows(changes: Sequence[Change], head: _Head, first: int) -> list[MovementRow]:
+    calm = _calm_rows(changes, head, first)
+    return [(*row, told) for row, told in zip(calm, map(_alerts, changes), strict=True)]
+
+
+def _calm_rows(changes: Sequence[Change], head: _Head, first: int) -> list[MovementRow]:
     recorded_at, operation_id, actor, reference, occurred_at = head
     return [
         (
@@ -148,7 +168,7 @@ def _simple_rows(changes: Sequence[Change], head: _Head, first: int) -> list[Mov
         )
         for seq, (
             kind, sku, location, version, delta, _, _, _, on_hand, reserved, committed, incoming,
-            available, reason, oversold_by, _, _,
+            available, reason, oversold_by, _, _, _,
         ) in enumerate(changes, first)
     ]  # fmt: skip
 
@@ -274,7 +294,7 @@ def level_after(change: Change) -> Answer:
     """The level as a change left it."""
     (
         _, sku, location, version, _, _, _, _, on_hand, reserved, committed, incoming, available,
-        _, _, _, _,
+        _, _, _, _, _,
     ) = change  # fmt: skip
     return {
         "sku": sku,

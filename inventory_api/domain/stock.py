@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from inventory_api.domain.alerts import cross, state_of
 from inventory_api.domain.rejections import Code, Rejection
 from inventory_api.domain.types import SKU, UNITS_MAX, Level, LocationCode
 
@@ -28,6 +29,7 @@ class Change(NamedTuple):
     oversold_by: int
     line_id: str | None
     reservation_id: str | None
+    alerts: int
 
 
 def guard(level: Level, delta: int, *, is_fact: bool) -> Rejection | None:
@@ -42,7 +44,7 @@ def guard(level: Level, delta: int, *, is_fact: bool) -> Rejection | None:
             return None
         facts = {"on_hand": level.on_hand, "maximum": UNITS_MAX}
         return Rejection(Code.QUANTITY_OUT_OF_RANGE, facts)
-    _, _, _, reserved, committed, _, _, _, kept, limit, _, _, _ = level
+    _, _, _, reserved, committed, _, _, _, kept, limit, _, _, _, _, _ = level
     left = on_hand - reserved - committed - kept
     if on_hand >= 0 and (is_fact or limit is None or left >= -limit):
         return None
@@ -85,7 +87,7 @@ def move(
     """
     (
         sku, location, on_hand, held, promised, expected, version, seq,
-        kept, limit, point, to, next_expiry_at,
+        kept, limit, point, to, next_expiry_at, alert, rearm_at,
     ) = level  # fmt: skip
     on_hand += delta
     held += reserved
@@ -97,12 +99,38 @@ def move(
     assert expected >= 0, (level, incoming)
     available = on_hand - held - promised - kept
     oversold_by = 0 if limit is None or available >= -limit else -limit - available
+    alerts = 0
+    if alert or available <= (point or 0):
+        was = available - delta + reserved + committed
+        was_oversold = limit is not None and was < -limit
+        alerts = cross(alert, was, was_oversold, available, oversold_by, point, rearm_at)
+        alert = state_of(alerts)
     after = (
         sku, location, on_hand, held, promised, expected, version, seq,
-        kept, limit, point, to, next_expiry_at,
+        kept, limit, point, to, next_expiry_at, alert, rearm_at,
     )  # fmt: skip
     change = (
         kind, sku, location, version, delta, reserved, committed, incoming, on_hand, held,
-        promised, expected, available, reason, oversold_by, line_id, reservation_id,
+        promised, expected, available, reason, oversold_by, line_id, reservation_id, alerts,
     )  # fmt: skip
     return _new(Level, after), _new(Change, change)
+
+
+def change_terms(before: Level, wanted: Level) -> tuple[Level, Change]:
+    """The level with another policy, and the movement of no units that tells of it.
+
+    What the policy crosses is measured from the level as it was under the policy before.
+    """
+    after, change = move(wanted, 0, "policy", "policy")
+    limit = before.backorder_limit
+    was_oversold = limit is not None and before.available < -limit
+    alerts = cross(
+        before.alert,
+        before.available,
+        was_oversold,
+        change.available,
+        change.oversold_by,
+        after.reorder_point,
+        after.rearm_at,
+    )
+    return after._replace(alert=state_of(alerts)), change._replace(alerts=alerts)

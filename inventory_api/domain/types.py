@@ -49,6 +49,7 @@ class Level(NamedTuple):
     `version` counts its movements and `seq` is the last one's; both 0 before the first.
     `backorder_limit` None is unlimited. A change of a policy, from `safety_stock` to `reorder_to`,
     is a movement too, of nothing. `next_expiry_at` is not later than the end of any active hold.
+    `alert` is what was told of it (domain/alerts.py), and `rearm_at` ends the reorder point's margin.
     """
 
     sku: SKU
@@ -64,6 +65,8 @@ class Level(NamedTuple):
     reorder_point: int | None = None
     reorder_to: int | None = None
     next_expiry_at: Instant | None = None
+    alert: int = 0
+    rearm_at: int | None = None
 
     @property
     def available(self) -> int:
@@ -72,7 +75,10 @@ class Level(NamedTuple):
 
 
 class Movement(NamedTuple):
-    """One immutable row of the ledger, in the order of its columns; `d_` is a change of units."""
+    """One immutable row of the ledger, in the order of its columns; `d_` is a change of units.
+
+    `alerts` None: it was written before they were recorded.
+    """
 
     seq: int
     recorded_at: Instant
@@ -97,6 +103,7 @@ class Movement(NamedTuple):
     oversold_by: int
     line_id: str | None
     reservation_id: str | None
+    alerts: int | None
 
 
 class Operation(NamedTuple):

@@ -175,13 +175,13 @@ class _RowsType(UserDefinedType[Any]):
         return f"{self.name}[]"
 
 
-def typed_rows(name: str, columns: Sequence[ColumnElement[Any]]) -> FromClause:
-    """A list of tuples as a table: the parameter `name`, of PostgreSQL's type `<name>_row`.
+def typed_rows(name: str, kind: str, columns: Sequence[ColumnElement[Any]]) -> FromClause:
+    """A list of tuples as a table: the parameter `name`, of PostgreSQL's type `kind`.
 
     One array of rows, and not one array for each column: the driver looks at each value of an
     array to find arrays in it, and at rows once, which is half of what a batch costs it.
     """
-    rows = func.unnest(bindparam(name, type_=_RowsType(f"{name}_row")))
+    rows = func.unnest(bindparam(name, type_=_RowsType(kind)))
     given = (column(str(one.key), one.type) for one in columns)
     return rows.table_valued(*given).render_derived(name=f"new_{name}")
 

@@ -1,9 +1,9 @@
 """What a batch leaves behind: numbers from the ledger's head, then one statement for each table."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, literal_column, null, update
+from sqlalchemy import ColumnElement, bindparam, literal_column, null, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.ledger import Balance, MovementRow, OnHand
@@ -33,19 +33,32 @@ ADVANCED = update(LEDGER_HEAD).values(
 )
 _ADVANCE = prepare(ADVANCED.returning(LEDGER_HEAD.c.seq, LEDGER_HEAD.c.recorded_at))
 
-BALANCES = ("on_hand", "reserved", "committed", "incoming", "version", "seq", "next_expiry_at")
+BALANCES = (
+    "on_hand",
+    "reserved",
+    "committed",
+    "incoming",
+    "version",
+    "seq",
+    "next_expiry_at",
+    "alert",
+)
 INSERT_MOVEMENTS = many_inserts(MOVEMENT)
-INSERT_SIMPLE_MOVEMENTS = many_inserts(
-    MOVEMENT,
-    constants={
-        **dict.fromkeys(("d_reserved", "d_committed", "d_incoming"), literal_column("0")),
-        **dict.fromkeys(("line_id", "reservation_id"), null()),
-    },
+_OF_SIMPLE: dict[str, ColumnElement[Any]] = {
+    **dict.fromkeys(("d_reserved", "d_committed", "d_incoming"), literal_column("0")),
+    **dict.fromkeys(("line_id", "reservation_id"), null()),
+}
+INSERT_SIMPLE_MOVEMENTS = many_inserts(MOVEMENT, constants=_OF_SIMPLE)
+INSERT_CALM_MOVEMENTS = many_inserts(
+    MOVEMENT, constants={**_OF_SIMPLE, "alerts": literal_column("0")}
 )
 INSERT_OPERATIONS = many_inserts(OPERATION)
 INSERT_LEVELS = many_inserts(LEVEL)
 UPDATE_LEVELS = many_updates(LEVEL, set_=BALANCES, keys=("sku", "location"))
-UPDATE_ON_HAND = many_updates(LEVEL, set_=("on_hand", "version", "seq"), keys=("sku", "location"))
+UPDATE_ON_HAND = many_updates(
+    LEVEL, set_=("on_hand", "version", "seq", "alert"), keys=("sku", "location")
+)
+UPDATE_CALM = many_updates(LEVEL, set_=("on_hand", "version", "seq"), keys=("sku", "location"))
 
 
 async def advance_head(session: AsyncSession, count: int, now: Instant) -> Head:
@@ -59,9 +72,12 @@ async def insert_movements(session: AsyncSession, movements: Sequence[MovementRo
     await execute_many(session, INSERT_MOVEMENTS, movements)
 
 
-async def insert_simple_movements(session: AsyncSession, movements: Sequence[MovementRow]) -> None:
+async def insert_simple_movements(
+    session: AsyncSession, movements: Sequence[MovementRow], *, are_calm: bool
+) -> None:
     """Append the movements of a simple batch, which have no other columns than change there."""
-    await execute_many(session, INSERT_SIMPLE_MOVEMENTS, movements)
+    statement = INSERT_CALM_MOVEMENTS if are_calm else INSERT_SIMPLE_MOVEMENTS
+    await execute_many(session, statement, movements)
 
 
 async def insert_operations(session: AsyncSession, operations: Sequence[Operation]) -> None:
@@ -79,6 +95,8 @@ async def update_levels(session: AsyncSession, balances: Sequence[Balance]) -> N
     await execute_many(session, UPDATE_LEVELS, balances)
 
 
-async def update_on_hand(session: AsyncSession, balances: Sequence[OnHand]) -> None:
-    """As `update_levels` where nothing but on hand has changed."""
-    await execute_many(session, UPDATE_ON_HAND, balances)
+async def update_on_hand(
+    session: AsyncSession, balances: Sequence[OnHand], *, are_calm: bool
+) -> None:
+    """As `update_levels` where nothing but on hand, and alerts unless calm, has changed."""
+    await execute_many(session, UPDATE_CALM if are_calm else UPDATE_ON_HAND, balances)

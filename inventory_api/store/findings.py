@@ -40,6 +40,8 @@ RULES: dict[str, tuple[str, str]] = {
     "level_differs": ("I4", "The level is not as its last movement left it."),
     "level_behind": ("I4", "The ledger has more movements of the level than it counts."),
     **PROMISE_RULES,
+    "alerts_differ": ("alerts", "What the movement says that it crossed is not what it did."),
+    "alert_differs": ("alerts", "The level's alert is not what its last movement left."),
     "level_unfounded": ("I4", "The level has no movement."),
     "operation_missing": ("operation", "The movement's operation does not exist."),
     "operation_differs": ("operation", "Actor, reference or time are not the operation's."),

@@ -96,6 +96,8 @@ class LevelRow(Table):
     reorder_point: Mapped[int | None]
     reorder_to: Mapped[int | None]
     next_expiry_at: Mapped[int | None]
+    alert: Mapped[int] = mapped_column(server_default=text("0"))
+    rearm_at: Mapped[int | None]
     __table_args__ = (
         CheckConstraint(f"on_hand BETWEEN 0 AND {UNITS_MAX}", "on_hand"),
         CheckConstraint("reserved >= 0", "reserved"),
@@ -103,6 +105,7 @@ class LevelRow(Table):
         CheckConstraint("incoming >= 0", "incoming"),
         CheckConstraint("safety_stock >= 0", "safety_stock"),
         CheckConstraint("backorder_limit >= 0", "backorder_limit"),
+        CheckConstraint("alert BETWEEN 0 AND 3", "alert"),
         Index(None, "location", "sku"),
         Index(
             "ix_level_next_expiry_at",
@@ -141,6 +144,7 @@ class MovementRow(Table):
     oversold_by: Mapped[int]
     line_id: Mapped[str | None]
     reservation_id: Mapped[str | None]
+    alerts: Mapped[int | None]
     __table_args__ = (
         # A lost update becomes an error of this constraint (I4). Versions have no gap, so the
         # history of a level is a list of known keys, whatever their order; the version comes

@@ -14,10 +14,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from inventory_api.domain.alerts import rearm_point, state_after
 from inventory_api.domain.catalog import show_level
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.rejections import Code
-from inventory_api.domain.stock import move
+from inventory_api.domain.stock import change_terms
 from inventory_api.domain.types import Instant, Key, Level, Movement, Operation
 from inventory_api.store.bulk import VALUES, listed
 from inventory_api.store.catalog import Tags
@@ -158,6 +159,7 @@ def _rewound(level: Level, movement: Movement) -> Level:
         version=movement.level_version,
         seq=movement.seq,
         safety_stock=movement.on_hand - promised - movement.available,
+        alert=state_after(movement.alerts, movement.available, level.reorder_point),
     )
 
 
@@ -173,12 +175,20 @@ class Author(NamedTuple):
 
 
 async def change_policy(
-    session: AsyncSession, key: Key, policy: Policy, *, if_match: Tags, by: Author, now: Instant
+    session: AsyncSession,
+    key: Key,
+    policy: Policy,
+    *,
+    if_match: Tags,
+    by: Author,
+    now: Instant,
+    margin_percent: int,
 ) -> Outcome:
     """Change safety stock, backorder limit and reorder numbers of a level, which need not exist.
 
     The ledger gets a movement of no units, since the safety stock changes what is available; a
-    change to what is already so leaves no trace.
+    change to what is already so leaves no trace. `margin_percent` of the reorder point is how far
+    above it the level has to be before it can be told as low again.
 
     Rejects: as an adjustment would, what is unknown, archived or a kit; `VERSION_MISMATCH` unless the
     level's ETag is among the wanted ones.
@@ -194,7 +204,8 @@ async def change_policy(
     wanted = before._replace(**policy)
     if wanted == before and before.version:
         return Outcome(orjson.dumps(show_level(before)), etag=etag_of(before))
-    after, change = move(wanted, 0, "policy", "policy", None)
+    wanted = wanted._replace(rearm_at=rearm_point(wanted.reorder_point, margin_percent))
+    after, change = change_terms(before, wanted)
     head = await advance_head(session, 1, now)
     after = after._replace(seq=head.seq)
     stamp = (head.recorded_at, by.operation_id, by.actor, None, head.recorded_at)
@@ -206,7 +217,8 @@ async def change_policy(
     await insert_operations(session, [operation])
     if key in snapshot.levels:
         at = and_(LEVEL.c.sku == key[0], LEVEL.c.location == key[1])
-        values = policy | {"version": after.version, "seq": after.seq}
+        told = {name: getattr(after, name) for name in ("version", "seq", "alert", "rearm_at")}
+        values = policy | told
         await session.execute(update(LEVEL).where(at).values(values))
     else:
         await insert_levels(session, [after])

@@ -36,6 +36,14 @@ AT_HEAD = Instant(-(1 << 62))
 _KEYS = ("sku", "location")
 _NUMBERS = frozenset({"seq", "first_seq", "last_seq"})
 _TIMES = frozenset({"recorded_at", "occurred_at"})
+# Types are never altered, since processes of the version before send rows of them: a table that got
+# a column has a type with a number.
+_TYPES = {
+    "movement": "movement_row_2",
+    "operation": "operation_row",
+    "level": "level_row_2",
+    "balance": "balance_row_2",
+}
 
 _HEAD = ADVANCED.returning(
     (LEDGER_HEAD.c.seq - bindparam("count", type_=BigInteger())).label("before"),
@@ -54,7 +62,7 @@ def _behind_head(row: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _inserted(name: str, table: Table) -> CTE:
-    rows = typed_rows(name, list(table.c))
+    rows = typed_rows(name, _TYPES[name], list(table.c))
     # Every statement here reads the head, so nothing is written before it is taken: two batches
     # that open the same level wait for the head and not for each other.
     found = select(*map(_behind_head, rows.c)).select_from(_HEAD.join(rows, literal_column("true")))
@@ -62,7 +70,7 @@ def _inserted(name: str, table: Table) -> CTE:
 
 
 def _updated(name: str, table: Table) -> CTE:
-    rows: FromClause = typed_rows(name, [table.c[one] for one in (*BALANCES, *_KEYS)])
+    rows: FromClause = typed_rows(name, _TYPES[name], [table.c[one] for one in (*BALANCES, *_KEYS)])
     values = {one: _behind_head(rows.c[one]) for one in BALANCES}
     is_same = and_(*(table.c[one] == rows.c[one] for one in _KEYS))
     return update(table).values(values).where(is_same).cte(f"written_{name}")

@@ -29,6 +29,7 @@ from inventory_api.store.elsewhere import AVAILABLE
 from inventory_api.store.findings import GUARDS, Finding, Reading
 from inventory_api.store.ledger import read_head
 from inventory_api.store.tables import LEVEL, MOVEMENT, OPERATION
+from inventory_api.store.verify_alerts import alert_differs, alerts_differ
 from inventory_api.store.verify_counts import line_pages, sheet_pages
 from inventory_api.store.verify_kits import kits_out_of_step
 from inventory_api.store.verify_promises import PROMISES
@@ -198,6 +199,7 @@ _WRONG_STEPS = _wrong(
                 for name in _BALANCES
             )
         ),
+        "alerts_differ": alerts_differ(_BEFORE),
     }
 ).outerjoin(_BEFORE_TABLE, _STEP_BEFORE)
 _WRONG_SEQUENCE = _wrong(
@@ -270,6 +272,7 @@ _LEVEL_PAGE = (
             {
                 "out_of_bounds": _is_out_of_bounds(_LEVEL) | (_LEVEL.safety_stock < 0),
                 "level_behind": _AFTER.seq.is_not(None),
+                "alert_differs": alert_differs(),
                 **PROMISES,
                 "level_unfounded": _LEVEL.version == 0,
                 "level_differs": or_(

@@ -56,8 +56,9 @@ async def _write_in_steps(
     await changes.insert_operations(session, pages.operations)
     await changes.insert_levels(session, pages.opened(levels, known))
     if pages.is_simple:
-        await changes.insert_simple_movements(session, pages.movements)
-        await changes.update_on_hand(session, pages.on_hand(levels, known))
+        is_calm = pages.is_calm
+        await changes.insert_simple_movements(session, pages.movements, are_calm=is_calm)
+        await changes.update_on_hand(session, pages.on_hand(levels, known), are_calm=is_calm)
     else:
         await changes.insert_movements(session, pages.movements)
         await changes.update_levels(session, pages.balances(levels, known))

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from inventory_api.domain.alerts import show_crossings
 from inventory_api.domain.catalog import Item, rfc3339, show_components, show_level, show_movement
 from inventory_api.domain.reservation import Hold, hold_at, show_hold
 from inventory_api.domain.types import (
@@ -214,7 +215,8 @@ def _level_cells(level: Level) -> Sequence[Cells]:
 
 def _movement_cells(movement: Movement) -> Sequence[Cells]:
     recorded_at, occurred_at = rfc3339(movement.recorded_at), rfc3339(movement.occurred_at)
-    return ((movement.seq, recorded_at, *movement[2:5], occurred_at, *movement[6:]),)
+    told = " ".join(show_crossings(movement.alerts))
+    return ((movement.seq, recorded_at, *movement[2:5], occurred_at, *movement[6:-1], told),)
 
 
 def _reservation_cells(hold: Hold) -> Sequence[Cells]:

@@ -77,6 +77,7 @@ class LevelShown(Level):
     backorder_limit: int | None
     reorder_point: int | None
     reorder_to: int | None
+    alert: Literal["ok", "low", "out"]
 
 
 class LevelList(TypedDict):
@@ -272,6 +273,7 @@ class MovementShown(TypedDict):
     reservation_id: str | None
     line_id: str | None
     oversold_by: int
+    alerts: list[Literal["low", "out", "back", "oversold"]]
     occurred_at: str
     recorded_at: str
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import given, strategies as st
 
+from inventory_api.domain.alerts import LOW, OUT, STATE_SHIFT
 from inventory_api.domain.catalog import (
     instant_of,
     rfc3339,
@@ -76,6 +77,7 @@ def test_a_level_shows_its_balances_and_its_policy() -> None:
         "backorder_limit": None,
         "reorder_point": None,
         "reorder_to": None,
+        "alert": "ok",
     }
 
 
@@ -104,6 +106,7 @@ def test_a_movement_shows_deltas_and_balances_side_by_side() -> None:
         oversold_by=0,
         line_id="till-1",
         reservation_id=None,
+        alerts=LOW | OUT << STATE_SHIFT,
     )
 
     shown = show_movement(movement)
@@ -116,6 +119,7 @@ def test_a_movement_shows_deltas_and_balances_side_by_side() -> None:
         "incoming": 0,
         "available": 47,
     }
+    assert shown["alerts"] == ["low"]
     assert (shown["seq"], shown["level_version"], shown["line_id"]) == (18, 4, "till-1")
     assert shown["recorded_at"] == "1970-01-01T00:00:00.000002Z"
     assert shown["occurred_at"] == "1970-01-01T00:00:00.000001Z"

@@ -4,6 +4,7 @@ from collections import Counter
 
 from hypothesis import example, given, strategies as st
 
+from inventory_api.domain.alerts import state_of
 from inventory_api.domain.commands import AdjustLine, Command, Line, Mode, SetLine
 from inventory_api.domain.decide import Applied, Decision, Duplicate, Refused, Snapshot, decide
 from inventory_api.domain.types import UNITS_MAX, Key, Level
@@ -85,7 +86,9 @@ def test_each_level_is_explained_version_by_version(one: Command, stock: Snapsho
         before = at(running, where)
         assert change.level_version == before.version + 1
         assert change.on_hand == before.on_hand + change.d_on_hand
-        running.levels[where] = before._replace(on_hand=change.on_hand, version=before.version + 1)
+        running.levels[where] = before._replace(
+            on_hand=change.on_hand, version=before.version + 1, alert=state_of(change.alerts)
+        )
     assert running.levels == stock.levels
 
 

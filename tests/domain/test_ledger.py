@@ -1,5 +1,6 @@
 """What a decided batch writes and answers."""
 
+from inventory_api.domain.alerts import OUT, show_crossings
 from inventory_api.domain.commands import Mode
 from inventory_api.domain.decide import Snapshot, decide
 from inventory_api.domain.ledger import Decided, MovementRow, Pages, answer, refusal, write
@@ -21,7 +22,11 @@ def movements_of(pages: Pages) -> list[Movement]:
     """The rows with all columns, whether the batch is simple or not."""
     rows: list[MovementRow] = pages.movements
     if pages.is_simple:
-        rows = [(*row[:11], 0, 0, 0, *row[11:], None, None) for row in rows]
+        told = [(0,) if pages.is_calm else row[18:] for row in rows]
+        rows = [
+            (*row[:11], 0, 0, 0, *row[11:18], None, None, *alerts)
+            for row, alerts in zip(rows, told, strict=True)
+        ]
     return [Movement._make(row) for row in rows]
 
 
@@ -71,8 +76,8 @@ def test_each_touched_level_is_written_once_with_its_last_number() -> None:
     pages = write([one], first_seq=41, recorded_at=NOW)
 
     assert pages.balances(stock.levels, stock.levels) == [
-        (8, 0, 0, 0, 2, 42, None, *key("P001")),
-        (3, 0, 0, 0, 3, 43, None, *key("P002")),
+        (8, 0, 0, 0, 2, 42, None, 0, *key("P001")),
+        (3, 0, 0, 0, 3, 43, None, 0, *key("P002")),
     ]
 
 
@@ -209,3 +214,16 @@ def test_a_level_that_a_batch_opens_starts_from_nothing() -> None:
 
     assert pages.balances(stock.levels, ()) == []
     assert pages.opened(stock.levels, ()) == [Level(*key(), on_hand=5, version=1, seq=1)]
+
+
+def test_a_simple_batch_that_crosses_nothing_leaves_alerts_out_and_others_do_not() -> None:
+    stock = snapshot(level(9), level(9, "P002"))
+    calm = write([decided(stock, adjust(-1))], first_seq=1, recorded_at=NOW)
+    crossing = write([decided(stock, adjust(-1), adjust(-9, "P002"))], first_seq=2, recorded_at=NOW)
+
+    assert (calm.is_calm, crossing.is_simple, crossing.is_calm) == (True, True, False)
+    assert [show_crossings(one.alerts) for one in movements_of(crossing)] == [[], ["out"]]
+    assert crossing.on_hand(stock.levels, stock.levels) == [
+        (7, 3, 2, 0, *key("P001")),
+        (0, 2, 3, OUT, *key("P002")),
+    ]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from inventory_api.domain.alerts import OUT, STATE_SHIFT
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.stock import guard, move, shortage
 from inventory_api.domain.types import UNITS_MAX
@@ -106,7 +107,7 @@ def test_a_movement_carries_its_delta_and_every_balance_after_it() -> None:
 
     after, change = move(stock, -4, "adjust", "sale", "till-9")
 
-    assert after == stock._replace(on_hand=6, version=8)
+    assert after == stock._replace(on_hand=6, version=8, alert=OUT)
     assert change._asdict() == {
         "type": "adjust",
         "sku": "P001",
@@ -125,6 +126,7 @@ def test_a_movement_carries_its_delta_and_every_balance_after_it() -> None:
         "oversold_by": 0,
         "line_id": "till-9",
         "reservation_id": None,
+        "alerts": OUT | OUT << STATE_SHIFT,
     }
 
 
@@ -147,11 +149,13 @@ def test_a_receipt_says_how_much_is_still_oversold() -> None:
 
 
 def test_policies_outlive_a_movement() -> None:
-    stock = level(1)._replace(safety_stock=1, backorder_limit=None, reorder_point=4, reorder_to=9)
+    stock = level(1)._replace(
+        safety_stock=1, backorder_limit=None, reorder_point=4, reorder_to=9, rearm_at=5
+    )
 
     after, _ = move(stock, 1, "adjust", "received", None)
 
-    assert after[8:] == stock[8:]
+    assert after._replace(alert=0)[8:] == stock[8:]
 
 
 @pytest.mark.parametrize("delta", [-2, UNITS_MAX], ids=["below_zero", "above_the_maximum"])

@@ -42,7 +42,7 @@ VALUES = {**TEXTS, **SPELLINGS}
 # Bytes that are no UTF-8: nothing that a text can say.
 RAW = {"byte": "%ff", "cut": "%e5%95", "overlong": "%c0%af", "surrogate": "%ed%a0%80"}
 # Read by the route itself, whatever their schema says.
-POSITIONS = {"cursor", "as_of", "columns"}
+POSITIONS = {"cursor", "as_of", "until", "columns"}
 HEAD = 5
 
 

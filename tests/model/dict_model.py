@@ -4,6 +4,7 @@ Written from the contract, not from the program: nothing of the program's rules 
 the shapes in which it is asked.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -25,6 +26,9 @@ class Shelf:
     version: int = 0
     safety_stock: int = 0
     backorder_limit: int | None = 0
+    reorder_point: int | None = None
+    told_low: bool = False
+    told_out: bool = False
 
     @property
     def lacking(self) -> int:
@@ -45,6 +49,7 @@ class Entry(NamedTuple):
     available: int
     oversold_by: int
     line_id: str | None
+    alerts: frozenset[str]
 
 
 class Verdict(NamedTuple):
@@ -91,9 +96,32 @@ class World:
                 available,
                 shelf.lacking,
                 line_id,
+                self._alerts(place, available),
             )
         )
         return len(self.ledger)
+
+    def _alerts(self, place: Place, available: int) -> frozenset[str]:
+        """What the movement about to be written is the first to see."""
+        shelf = self.shelves[place]
+        last = next((entry for entry in reversed(self.ledger) if entry.place == place), None)
+        was, was_short = (0, 0) if last is None else (last.available, last.oversold_by)
+        told = set()
+        point = shelf.reorder_point
+        if point is not None and available <= point and not shelf.told_low:
+            told.add("low")
+            shelf.told_low = True
+        elif point is None or available >= point + max(1, math.ceil(point / 10)):
+            shelf.told_low = False
+        if was > 0 >= available:
+            told.add("out")
+            shelf.told_out = True
+        if available > 0 and shelf.told_out:
+            told.add("back")
+            shelf.told_out = False
+        if shelf.lacking and not was_short:
+            told.add("oversold")
+        return frozenset(told)
 
 
 class Shop:
@@ -125,16 +153,19 @@ class Shop:
         known, verdict = self.remembered[key]
         return verdict if known == command else None
 
-    def set_policy(self, place: Place, safety_stock: int, limit: int | None) -> str | None:
+    def set_policy(
+        self, place: Place, safety_stock: int, limit: int | None, point: int | None
+    ) -> str | None:
         """Change a policy, which is a movement of nothing; the code of the refusal, if any."""
         if self.archived_items[place[0]]:
             return "item_archived"
         if self.archived_locations[place[1]]:
             return "location_archived"
         shelf = self.world.shelf(place)
-        policy = (safety_stock, limit)
-        if not shelf.version or policy != (shelf.safety_stock, shelf.backorder_limit):
-            shelf.safety_stock, shelf.backorder_limit = policy
+        policy = (safety_stock, limit, point)
+        known = (shelf.safety_stock, shelf.backorder_limit, shelf.reorder_point)
+        if not shelf.version or policy != known:
+            shelf.safety_stock, shelf.backorder_limit, shelf.reorder_point = policy
             self.world.write("policy", place, 0, None)
         return None
 

@@ -24,7 +24,7 @@ from inventory_api.service import Service
 from inventory_api.settings import Settings
 from inventory_api.store.availability import check
 from tests.databases import Template
-from tests.ledger_oracle import assert_sound, rows_of
+from tests.ledger_oracle import ALERTS, assert_sound, rows_of
 from tests.memory_oracle import assert_memory_is_true
 from tests.model.dict_model import Entry, Place, Shop, Verdict
 from tests.model.machine import run, size
@@ -176,12 +176,15 @@ class Inventory(RuleBasedStateMachine):
         code=st.sampled_from(LOCATIONS),
         safety_stock=st.integers(0, 4),
         limit=st.sampled_from([0, 0, 2, 10, None]),
+        point=st.sampled_from([None, 0, 3, 7, 12]),
     )
-    def policy(self, sku: str, code: str, safety_stock: int, limit: int | None) -> None:
-        chosen = {"safety_stock": safety_stock, "backorder_limit": limit}
+    def policy(
+        self, sku: str, code: str, safety_stock: int, limit: int | None, point: int | None
+    ) -> None:
+        chosen = {"safety_stock": safety_stock, "backorder_limit": limit, "reorder_point": point}
         outcome = self.run(set_policy(self.service, chosen, key(sku, code)))
 
-        assert outcome.refused == self.shop.set_policy((sku, code), safety_stock, limit)
+        assert outcome.refused == self.shop.set_policy((sku, code), safety_stock, limit, point)
 
     @rule(sku=st.sampled_from(ITEMS), archived=seldom)
     def archive_item(self, sku: str, archived: bool) -> None:
@@ -305,6 +308,7 @@ class Inventory(RuleBasedStateMachine):
                 row["available"],
                 row["oversold_by"],
                 row["line_id"],
+                frozenset(name for bit, name in ALERTS.items() if row["alerts"] & bit),
             )
             for row in movements
         ]

@@ -48,10 +48,10 @@ async def test_balances_are_updated_and_policies_left_alone(service: Service) ->
     policy = {"safety_stock": 2, "reorder_point": 3, "reorder_to": 9}
     async with service.database.writer() as session:
         await insert_levels(session, [opened._replace(**policy)])  # type: ignore[arg-type]
-        await update_levels(session, [(7, 1, 2, 3, 2, 8, Instant(99), *key())])
+        await update_levels(session, [(7, 1, 2, 3, 2, 8, Instant(99), 1, *key())])
         found = (await levels_of(session, [key()]))[key()]
 
-    assert found == Level(*key(), 7, 1, 2, 3, 2, 8, 2, 0, 3, 9, Instant(99))
+    assert found == Level(*key(), 7, 1, 2, 3, 2, 8, 2, 0, 3, 9, Instant(99), 1)
 
 
 async def test_nothing_to_write_is_no_statement(database: Database) -> None:

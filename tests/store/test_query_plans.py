@@ -13,6 +13,7 @@ from inventory_api.store.availability import check, stock_of
 from inventory_api.store.catalog import find_item, find_items, find_location, list_items
 from inventory_api.store.counts import counts_named, find_counts, lines_of, sheets_of
 from inventory_api.store.database import Session
+from inventory_api.store.demand import Window, demand_of, stocked_levels
 from inventory_api.store.holds import (
     due_ids,
     due_levels,
@@ -174,6 +175,10 @@ READS: dict[str, Query] = {
     ),
     "movements_of_a_reference": lambda session: list_movements(
         session, Filter(reference="order:1"), after=5, limit=9
+    ),
+    "demand_of_levels": lambda session: demand_of(session, [level(9)], Window(Instant(9), 1, 0, 9)),
+    "levels_that_sell": lambda session: stocked_levels(
+        session, after=key(), limit=9, locations=None
     ),
     "named_movements": lambda session: movements_of(session, [(1, *key()), (2, *key())]),
     "steps_at_a_number": lambda session: steps_at(session, [ONE], 9),

@@ -111,13 +111,15 @@ LOCATION = "INSERT INTO location VALUES ('main', 'Main', 'warehouse', 1, 0, 'act
 ITEM = "INSERT INTO item VALUES ('P001', 'x', NULL, NULL, NULL, '{}', 'active', 1, 1, 1)"
 MOVEMENT = (
     "INSERT INTO movement VALUES (1, 1, 'op', 'a', NULL, 1, 'adjust', 'P001', 'main',"
-    " 1, 5, 0, 0, 0, 5, 0, 0, 0, 5, 'received', 0, 'till-1', NULL)"
+    " 1, 5, 0, 0, 0, 5, 0, 0, 0, 5, 'received', 0, 'till-1', NULL, 0)"
 )
 OPERATION = (
     "INSERT INTO operation VALUES"
     " ('op', 1, 'a', NULL, 'adjust', 'atomic', 'sale', NULL, NULL, 1, 1, 1, 1, 0)"
 )
-LEVEL = "INSERT INTO level VALUES ('P001', 'main', 5, 0, 0, 0, 1, 1, 0, 0, NULL, NULL, NULL)"
+LEVEL = (
+    "INSERT INTO level VALUES ('P001', 'main', 5, 0, 0, 0, 1, 1, 0, 0, NULL, NULL, NULL, 0, NULL)"
+)
 
 
 @pytest.mark.parametrize("table", ["movement", "operation"])
@@ -159,6 +161,7 @@ async def test_what_is_recorded_is_not_replaced_either(database: Database, table
         "UPDATE level SET incoming = -1",
         "UPDATE level SET safety_stock = -1",
         "UPDATE level SET backorder_limit = -1",
+        "UPDATE level SET alert = 4",
         pytest.param("UPDATE level SET on_hand = 1.5", marks=pytest.mark.sqlite),
         "UPDATE level SET on_hand = 'many'",
         "UPDATE level SET on_hand = NULL",
@@ -181,6 +184,7 @@ async def test_what_is_recorded_is_not_replaced_either(database: Database, table
         "incoming_below_zero",
         "safety_stock_below_zero",
         "backorder_limit_below_zero",
+        "no_such_alert",
         "half_a_unit",
         "units_in_words",
         "no_units",

@@ -30,7 +30,7 @@ async def server(postgres: Databases) -> AsyncIterator[Database]:
 
 def movement(seq: int, version: int, occurred_at: Instant = AT_HEAD) -> MovementRow:
     heading = (seq, AT_HEAD, "op", "a", None, occurred_at, "adjust", P001, "main", version)
-    return (*heading, 5, 0, 0, 0, 5, 0, 0, 0, 5, "received", 0, None, None)
+    return (*heading, 5, 0, 0, 0, 5, 0, 0, 0, 5, "received", 0, None, None, 0)
 
 
 def operation(first_seq: int, last_seq: int) -> Operation:
@@ -81,10 +81,10 @@ async def test_rows_without_a_time_get_that_of_the_head(server: Database) -> Non
 @pytest.mark.parametrize(
     ("name", "columns"),
     [
-        ("movement_row", [*MOVEMENT.c]),
+        ("movement_row_2", [*MOVEMENT.c]),
         ("operation_row", [*OPERATION.c]),
-        ("level_row", [*LEVEL.c]),
-        ("balance_row", [LEVEL.c[one] for one in (*BALANCES, "sku", "location")]),
+        ("level_row_2", [*LEVEL.c]),
+        ("balance_row_2", [LEVEL.c[one] for one in (*BALANCES, "sku", "location")]),
     ],
 )
 async def test_a_row_s_type_has_the_columns_that_are_written(

@@ -24,7 +24,7 @@ OPERATION_OF = "(SELECT operation_id FROM movement WHERE seq = {})"
 COPIED = (
     "recorded_at, operation_id, actor, reference, occurred_at, type, sku, location, d_on_hand,"
     " d_reserved, d_committed, d_incoming, on_hand, reserved, committed, incoming, available,"
-    " reason, oversold_by, reservation_id"
+    " reason, oversold_by, reservation_id, alerts"
 )
 WITHOUT_BOUNDS = (
     "UPDATE sqlite_master SET sql ="
@@ -177,8 +177,40 @@ FAULTS: dict[str, tuple[Sequence[str], set[tuple[str, int | str | None]]]] = {
         {("level_behind", "P001/store-1")},
     ),
     "stock-out-of-nothing": (
-        ["INSERT INTO level VALUES ('P003', 'main', 1, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL)"],
+        [
+            "INSERT INTO level VALUES ('P003', 'main', 1, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0, NULL)"
+        ],
         {("level_unfounded", "P003/main")},
+    ),
+    "alert-that-was-none": (
+        ["UPDATE movement SET alerts = 1 WHERE seq = 3"],
+        {("alerts_differ", 3)},
+    ),
+    "alert-not-told": (
+        [
+            "UPDATE movement SET available = 0 WHERE seq = 7",
+            "UPDATE level SET safety_stock = on_hand WHERE sku = 'P001' AND location = 'main'",
+        ],
+        {("alerts_differ", 7)},
+    ),
+    "back-from-nowhere": (
+        ["UPDATE movement SET alerts = 4 WHERE seq = 1"],
+        {("alerts_differ", 1)},
+    ),
+    "out-with-stock": (
+        [
+            "UPDATE movement SET alerts = 32 WHERE seq = 7",
+            "UPDATE level SET alert = 2 WHERE sku = 'P001' AND location = 'main'",
+        ],
+        {("alerts_differ", 7)},
+    ),
+    "alert-of-a-level-edited": (
+        ["UPDATE level SET alert = 2 WHERE sku = 'P001' AND location = 'main'"],
+        {("alert_differs", "P001/main")},
+    ),
+    "low-without-an-alert": (
+        ["UPDATE level SET reorder_point = 100 WHERE sku = 'P001' AND location = 'main'"],
+        {("alert_differs", "P001/main")},
     ),
     "operation-removed": (
         [f"DELETE FROM operation WHERE id = {OPERATION_OF.format(3)}"],

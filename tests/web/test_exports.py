@@ -236,6 +236,8 @@ def _flat(row: Record) -> Record:
     flat = {name: value for name, value in row.items() if not isinstance(value, dict)}
     flat |= {f"delta_{name}": units for name, units in row.get("delta", {}).items()}
     flat |= row.get("after", {})
+    if "alerts" in row:
+        flat["alerts"] = " ".join(row["alerts"])
     price = row.get("unit_price")
     return flat | ({"price": price["amount"], "currency": price["currency"]} if price else {})
 

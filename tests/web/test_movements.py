@@ -42,6 +42,7 @@ async def test_a_movement_tells_what_changed_and_the_balances_after_it(shop: Sho
                 "reservation_id": None,
                 "line_id": "1001/1",
                 "oversold_by": 0,
+                "alerts": [],
                 "occurred_at": "2023-11-01T00:00:00.500000Z",
                 "recorded_at": "2023-11-14T22:14:20.000000Z",
             }

@@ -268,7 +268,13 @@ async def change_a_policy(
         key = (SKU(sku), LocationCode(location))
         changes = dict(body)
         return await change_policy(
-            session, key, changes, if_match=call.if_match, by=author, now=now
+            session,
+            key,
+            changes,
+            if_match=call.if_match,
+            by=author,
+            now=now,
+            margin_percent=call.service.settings.alert_margin_percent,
         )
 
     outcome = await call.service.transact(work, actor=call.principal.id, key=key_of(call, body))
