@@ -125,7 +125,7 @@ class _Heading(NamedTuple):
         on_hand = OPENING_UNITS + 1 - version
         where = ("adjust", sku_of(item + 1), LOCATION, version)
         after = (on_hand, 0, 0, 0, on_hand)
-        return (*head, *where, delta, 0, 0, 0, *after, self.reason, 0, None, None)
+        return (*head, *where, delta, 0, 0, 0, *after, self.reason, 0, None, None, 0)
 
 
 def _heading(number: int, *, is_opening: bool) -> _Heading:
@@ -140,7 +140,8 @@ def _heading(number: int, *, is_opening: bool) -> _Heading:
 def _levels(versions: list[int], last_seqs: list[int]) -> Iterator[Row]:
     for item, (version, seq) in enumerate(zip(versions, last_seqs, strict=True)):
         on_hand = OPENING_UNITS + 1 - version
-        yield (sku_of(item + 1), LOCATION, on_hand, 0, 0, 0, version, seq, 0, 0, None, None, None)
+        policy = (0, 0, None, None, None, 0, None)
+        yield (sku_of(item + 1), LOCATION, on_hand, 0, 0, 0, version, seq, *policy)
 
 
 def _insert(

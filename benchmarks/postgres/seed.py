@@ -30,12 +30,12 @@ STATEMENTS = (
     INSERT INTO movement
     SELECT n, {BEGAN_AT}, {OPERATION}, '{ACTOR}', NULL, {BEGAN_AT}, 'adjust', {SKU}, '{LOCATION}',
            1, {OPENING_UNITS}, 0, 0, 0, {OPENING_UNITS}, 0, 0, 0, {OPENING_UNITS},
-           'opening_balance', 0, NULL, NULL
+           'opening_balance', 0, NULL, NULL, 0
     FROM {NUMBERS}
     """,  # noqa: S608
     f"""
     INSERT INTO level
-    SELECT {SKU}, '{LOCATION}', {OPENING_UNITS}, 0, 0, 0, 1, n, 0, 0, NULL, NULL, NULL
+    SELECT {SKU}, '{LOCATION}', {OPENING_UNITS}, 0, 0, 0, 1, n, 0, 0, NULL, NULL, NULL, 0, NULL
     FROM {NUMBERS}
     """,  # noqa: S608
     f"UPDATE ledger_head SET seq = $1, recorded_at = {BEGAN_AT}",  # noqa: S608

@@ -51,7 +51,7 @@ def _hold(run: Run, sku: str, each: int, seq: int, now: int, ends_at_us: int) ->
         operations.append((*asked, seq, seq, 1, 0))
         head = (seq, now, one, ACTOR, None, now, "reserve", sku, "main", version)
         after = (on_hand, reserved, 0, 0, on_hand - reserved)
-        movements.append((*head, 0, 1, 0, 0, *after, "sale", 0, None, one))
+        movements.append((*head, 0, 1, 0, 0, *after, "sale", 0, None, one, 0))
         reservations.append((one, None, ACTOR, "active", now, ends_at_us, 1))
         allocations.append((sku, "main", one, 0, 1, ends_at_us, 1, 0, 0, 0, 0, "", 1))
     _insert(run, "operation", operations)
