@@ -6,7 +6,7 @@ list that is known to be whole goes on, or a part of one if the supplier says th
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import fields
 from itertools import islice
 from typing import Any
@@ -52,7 +52,9 @@ async def pull(service: Service, begun: Begun, *, is_forced: bool, tell: Tell) -
     except TimeoutError:
         ended = End("failed", "too_slow", "the whole pull took too long")
     except asyncio.CancelledError:
-        await runs.end(service, begun, tally, End("failed", "cancelled"))
+        # What can't be written any more is written off by the next start.
+        with suppress(Unavailable):
+            await runs.end(service, begun, tally, End("failed", "cancelled"))
         raise
     except Exception:
         # A defect: whoever waits for the pull sees it, and the next one can begin.

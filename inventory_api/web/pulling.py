@@ -1,8 +1,11 @@
 """A pull as an answer: what has come so far, line by line, and at last the report."""
 
+from contextlib import suppress
+
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from inventory_api.domain.unavailable import Unavailable
 from inventory_api.store.supplier_runs import Begun, shown_run
 from inventory_api.suppliers.pull import pull
 from inventory_api.suppliers.runs import End, end
@@ -29,7 +32,8 @@ class PullReply(DuplexReply):
         finally:
             if not self._is_started:
                 # The caller has too many streams already, or left: the next pull must not wait.
-                await end(self._service, self._begun, Tally(), End("failed", "cancelled"))
+                with suppress(Unavailable):
+                    await end(self._service, self._begun, Tally(), End("failed", "cancelled"))
 
     async def _pull(self, spool: Spool) -> None:
         self._is_started = True

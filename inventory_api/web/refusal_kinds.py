@@ -209,7 +209,6 @@ REFUSALS: dict[str, Kind] = {
         "正在拉取",
         "This supplier's list is being pulled already.",
         "该供应商的清单正在被拉取。",
-        retryable=True,
     ),
     Code.TOO_MANY_LINES: Kind(
         409,

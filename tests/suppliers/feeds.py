@@ -1,7 +1,9 @@
 """A shop that pulls a supplier on this machine."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -80,3 +82,23 @@ def csv(levels: Mapping[str, JSON]) -> bytes:
 def ndjson(levels: Mapping[str, JSON], *rest: JSON) -> bytes:
     rows = [{"sku": sku, "quantity": units} for sku, units in levels.items()]
     return b"".join(json.dumps(row).encode() + b"\n" for row in [*rows, *rest])
+
+
+async def with_peak(shop: Shop) -> tuple[int, JSON]:
+    """A pull, and the most memory that the process had meanwhile."""
+    seen = [rss_bytes()]
+
+    async def watch() -> None:
+        while True:
+            seen.append(rss_bytes())
+            await asyncio.sleep(0.05)
+
+    watching = asyncio.create_task(watch())
+    run = await pull(shop)
+    watching.cancel()
+    return max(seen), run
+
+
+def rss_bytes() -> int:
+    fields: Sequence[str] = Path("/proc/self/statm").read_text().split()
+    return int(fields[1]) * 4096

@@ -1,9 +1,7 @@
 """Lists in pages, within the limits of the supplier's server."""
 
-import asyncio
 import json
 import time
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,7 +25,9 @@ from tests.suppliers.feeds import (
     add_supplier,
     change,
     pull,
+    rss_bytes,
     stock,
+    with_peak,
 )
 from tests.web.shop import Shop, open_demo
 
@@ -167,26 +167,6 @@ async def stays_within(shop: Shop, *, rows: int, size: int, refuses_every: int) 
     assert peak - before < 60 << 20
     levels = await stock(shop)
     assert levels == {sku(number): quantity(number) for number in range(rows)}
-
-
-async def with_peak(shop: Shop) -> tuple[int, dict[str, object]]:
-    """A pull, and the most memory that the process had meanwhile."""
-    seen = [rss_bytes()]
-
-    async def watch() -> None:
-        while True:
-            seen.append(rss_bytes())
-            await asyncio.sleep(0.05)
-
-    watching = asyncio.create_task(watch())
-    run = await pull(shop)
-    watching.cancel()
-    return max(seen), run
-
-
-def rss_bytes() -> int:
-    fields: Sequence[str] = Path("/proc/self/statm").read_text().split()
-    return int(fields[1]) * 4096
 
 
 async def test_pages_of_a_moving_list_that_overlap_count_once(
