@@ -1,8 +1,9 @@
 """The composition root: builds every part, hands it its arguments, and stops it again."""
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import fields
 
@@ -10,6 +11,7 @@ from inventory_api import __version__, clock
 from inventory_api.attempt import Limits
 from inventory_api.committer import Committer
 from inventory_api.domain.principal import Principal
+from inventory_api.domain.supplier import SECRET_PREFIX
 from inventory_api.domain.types import Instant
 from inventory_api.domain.unavailable import Unavailable
 from inventory_api.keyring import Keyring
@@ -44,12 +46,14 @@ from inventory_api.web.routes import (
     reservations,
     stock,
     stream,
+    suppliers,
     transfers,
     verify,
 )
 from inventory_api.web.streams import OpenStreams
 from inventory_api.workers.expiry import sweep
 from inventory_api.workers.housekeeping import keep_house
+from inventory_api.workers.suppliers import pull_suppliers
 from inventory_api.workers.turns import Turn
 
 logger = get_logger(__name__)
@@ -66,6 +70,7 @@ ROUTERS = (
     items.router,
     locations.router,
     reports.router,
+    suppliers.router,
     exports.router,
     imports.router,
     verify.router,
@@ -91,6 +96,7 @@ TAGS = (
     ("Items", "The catalogue: what is stocked."),
     ("Locations", "Where it is."),
     ("Reports", "What the ledger says about what to order."),
+    ("Suppliers", "Stock that lives elsewhere, pulled from lists of its owners."),
     ("Bulk", "Exports and imports of any size, and the proof that the books balance."),
     ("API keys", "Who may."),
     ("Health", "Whether the service lives and is ready, and its metrics."),
@@ -108,12 +114,13 @@ async def open_service(
     now: Callable[[], Instant] = clock.now,
     steady: Callable[[], Instant] | None = None,
     resolver: Resolver | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[Service]:
     """The running service, without HTTP; leaving it answers what was accepted and closes the file.
 
     `now` is the time of the day, which may jump; `steady` the clock that holds live by: left out,
     one that does not jump if `now` is the system's, else `now`. `resolver` looks up the names of
-    other servers; left out, the system's.
+    other servers; left out, the system's. `environment` has the suppliers' secrets.
 
     Raises:
         AlreadyServed, SchemaOutdated, DatabaseDamaged, DatabaseUnsafe: it can't be opened.
@@ -159,6 +166,9 @@ async def open_service(
             metrics=metrics,
             clock=now,
             steady_clock=steady,
+            supplier_secrets={
+                name: value for name, value in environment.items() if name.startswith(SECRET_PREFIX)
+            },
         )
         async with _running(service):
             await prepare(service)
@@ -270,7 +280,7 @@ def create_app(service: Service, traffic: Traffic | None = None) -> Application:
 async def _running(service: Service) -> AsyncIterator[None]:
     """The tasks of a service: the writer, which drains at the end, and those that just end."""
     holder = clock.new_id()
-    turns = {name: Turn(service, name, holder) for name in ("housekeeping", "expiry")}
+    turns = {name: Turn(service, name, holder) for name in ("housekeeping", "expiry", "suppliers")}
     committing = asyncio.create_task(service.committer.run(), name="committer")
     others = [
         *(_start(work, name) for name, work in service.reads().items()),
@@ -278,19 +288,23 @@ async def _running(service: Service) -> AsyncIterator[None]:
         _start(sweep(service, turns["expiry"]), "expiry_sweep"),
         _start(service.outbound.tidy(), "outbound_tidy"),
     ]
+    pulling = _start(pull_suppliers(service, turns["suppliers"]), "suppliers")
     try:
         yield
     finally:
         now_s = asyncio.get_running_loop().time()
         since_s = now_s if service.stopping_since is None else service.stopping_since
         ends_s = since_s + service.settings.drain_deadline_s
+        # First of all: what a pull leaves behind has to be written.
+        pulling.cancel()
+        await asyncio.wait([pulling], timeout=max(ends_s - now_s, 0.0))
         await _give_back(turns.values(), until_s=ends_s)
         service.committer.drain()
         left_s = ends_s - asyncio.get_running_loop().time()
         await asyncio.wait([committing], timeout=max(left_s, LAST_WAIT_S))
-        for task in (committing, *others):
+        for task in (committing, pulling, *others):
             task.cancel()
-        await asyncio.gather(committing, *others, return_exceptions=True)
+        await asyncio.gather(committing, pulling, *others, return_exceptions=True)
 
 
 async def _give_back(turns: Iterable[Turn], *, until_s: float) -> None:

@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from inventory_api.domain.commands import Command
 from inventory_api.domain.counting import note_sets
-from inventory_api.domain.decide import Snapshot
+from inventory_api.domain.decide import Decision, Snapshot
 from inventory_api.domain.draft import Stamp
 from inventory_api.domain.judge import Asked, judge, must_wait
 from inventory_api.domain.ledger import Decided
+from inventory_api.domain.rejections import Code, Rejection
 from inventory_api.domain.reservation import Expire, Reserve
 from inventory_api.domain.settle import expire
 from inventory_api.domain.types import Fence, Instant, Key, Level
@@ -82,7 +84,10 @@ async def run_batch(
     known = dict.fromkeys(snapshot.levels)
     due = [hold for hold in snapshot.holds.values() if hold.is_due(at.steady)]
     expired = [Decided(EXPIRE, expire(hold, snapshot), new_id(), SYSTEM, None) for hold in due]
-    verdicts = [_decide(one, snapshot, at.steady) for one in asked]
+    verdicts = [
+        _overtaken(one) if _is_overtaken(one, lost) else _decide(one, snapshot, at.steady)
+        for one in asked
+    ]
     await _require_own_holds(session, commands, snapshot)
     judged = [one for one in verdicts if one is not None]
     await explain_shortages(session, judged, at.steady)
@@ -120,7 +125,19 @@ async def _require_own_holds(
 
 
 def _fence(command: Asked) -> Fence | None:
-    return command.fence if isinstance(command, Expire) else None
+    return command.fence if isinstance(command, Command | Expire) else None
+
+
+def _is_overtaken(asking: Asking, lost: set[Fence]) -> bool:
+    # What expires is decided by the batch; the command itself asks for nothing.
+    return bool(lost) and isinstance(asking.command, Command) and asking.command.fence in lost
+
+
+def _overtaken(asking: Asking) -> Decided:
+    """Another process does now what this one was asked for."""
+    rejection = Rejection(Code.PULL_RUNNING, {})
+    decision = Decision((), (), refused=True, rejection=rejection)
+    return Decided(asking.command, decision, asking.operation_id, asking.actor, asking.key)
 
 
 def _decide(asking: Asking, snapshot: Snapshot, now: Instant) -> Decided | None:

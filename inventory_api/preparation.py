@@ -10,6 +10,7 @@ from inventory_api.service import ACTOR, Service
 from inventory_api.store.catalog import create_item, create_location, find_location, list_items
 from inventory_api.store.database import Session
 from inventory_api.store.keys import PREFIX, all_keys, create_key, digest_of, keys_version
+from inventory_api.suppliers.runs import tidy
 
 # 128 random bits in base64.
 SECRET_LENGTH_MIN = 22
@@ -24,13 +25,14 @@ DEMO = (
 
 
 async def prepare(service: Service) -> None:
-    """What must be there before the first request: two locations and the keys."""
+    """What must be there before the first request: two locations, the keys, and no pull of a dead process."""
     await _ensure_location(service, service.settings.default_location, sellable=True)
     await _ensure_location(
         service, service.settings.transit_location, kind="transit", sellable=False
     )
     if (given := service.settings.admin_key) is not None:
         await add_key(service, given.get_secret_value(), name="INVENTORY_ADMIN_KEY")
+    await tidy(service)
     async with service.reading() as session:
         service.keyring.replace(await all_keys(session), await keys_version(session))
 

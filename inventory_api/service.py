@@ -92,6 +92,7 @@ class Service:
         metrics: Metrics,
         clock: Callable[[], Instant],
         steady_clock: Callable[[], Instant],
+        supplier_secrets: Mapping[str, str],
     ) -> None:
         self.settings = settings
         self.database = database
@@ -101,6 +102,7 @@ class Service:
         self.metrics = metrics
         self.clock = clock
         self.steady_clock = steady_clock
+        self.supplier_secrets = supplier_secrets
         # When a server began to stop, in seconds of the loop's clock: all that follows shares
         # one deadline.
         self.stopping_since: float | None = None

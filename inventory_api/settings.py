@@ -249,6 +249,53 @@ class Settings(BaseSettings):
         30.0, description="seconds it is left alone; then one call tries"
     )
 
+    supplier_poll_s: Seconds = Field(
+        5.0, description="seconds between two looks for suppliers whose schedule is due"
+    )
+    supplier_pulls_max: Positive = Field(
+        4, description="scheduled pulls at once; each may hold a page per open call in memory"
+    )
+    supplier_page_bytes_max: Bytes = Field(
+        8 << 20, description="bytes of one page of a supplier's list, which is read whole"
+    )
+    supplier_list_bytes_max: Bytes = Field(
+        1 << 30, description="bytes of a list in one document, which is read as it comes"
+    )
+    supplier_row_bytes_max: Bytes = Field(
+        64 << 10, description="bytes of one row of a list; a longer one is a bad row, or bad JSON"
+    )
+    supplier_rows_max: Positive = Field(1_000_000, description="rows of one list")
+    supplier_pages_max: Positive = Field(10_000, description="pages of one list")
+    supplier_spool_bytes_max: Bytes = Field(
+        256 << 20,
+        description="bytes on disk while a list is not known to be whole: a million rows take 50 MB",
+    )
+    supplier_page_deadline_s: Seconds = Field(
+        30.0, description="seconds that a supplier may take for a page, each time it is tried"
+    )
+    supplier_list_deadline_s: Seconds = Field(
+        900.0, description="seconds that a supplier may take for a list in one document"
+    )
+    supplier_pull_deadline_s: Seconds = Field(
+        3600.0,
+        description="seconds of a whole pull; a million rows at 500 a page and 1/s take 2000",
+    )
+    supplier_chunk_rows: Annotated[int, Field(gt=0, le=10_000)] = Field(
+        1_000, description="rows of a list that are looked up, and booked, together"
+    )
+    supplier_shrink_percent: Annotated[int, Field(ge=0, le=100)] = Field(
+        50,
+        description="a list that sets to 0 what it does not name is refused if it names less than "
+        "this share of what the last one did; 0 = never",
+    )
+    supplier_retry_s: Seconds = Field(
+        60.0, description="seconds until a failed pull is tried again, doubled each time"
+    )
+    supplier_runs_kept: Positive = Field(
+        100, description="reports kept of each supplier: four days of hourly pulls"
+    )
+    supplier_codes_max: Positive = Field(1_000_000, description="codes of one supplier")
+
     body_bytes_max: Bytes = Field(1 << 20, description="bytes of a request body")
     batch_bytes_max: Bytes = Field(8 << 20, description="bytes of a batch's body: 10,000 lines")
     import_row_bytes_max: Bytes = Field(64 << 10, description="bytes of one row of an import")

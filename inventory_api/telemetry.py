@@ -70,6 +70,9 @@ class Metrics:
         self._unavailable = Counter(
             "inventory_unavailable", "Requests not served now", ("code",), registry=registry
         )
+        self.supplier_runs = Counter(
+            "inventory_supplier_runs", "Pulls of suppliers' lists", ("status",), registry=registry
+        )
         self.batch_commands = Histogram(
             "inventory_batch_commands", "Changes per commit", buckets=COUNTS, registry=registry
         )

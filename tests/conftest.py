@@ -114,6 +114,7 @@ def settings(database_url: str) -> Settings:
         database_url=database_url,
         housekeeping_interval_s=3600,
         expiry_sweep_s=3600,
+        supplier_poll_s=3600,
         change_deadline_s=60,
         check_deadline_s=60,
     )

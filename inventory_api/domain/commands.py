@@ -11,6 +11,7 @@ from inventory_api.domain.types import (
     SKU,
     SKU_LENGTH_MAX,
     UNITS_MAX,
+    Fence,
     Instant,
     LocationCode,
     is_name,
@@ -36,6 +37,7 @@ REASONS = frozenset(
         "cancelled_sale",
         "quality_control",
         "opening_balance",
+        "supplier_feed",
         "other",
     ]
 )
@@ -112,6 +114,7 @@ class Command:
         occurred_at: when it happened outside; information only. None: when it is recorded.
         dry_run: judge, answer, and change nothing.
         visible: locations that the caller may hear of; None: all.
+        fence: under which of several processes it is asked; None: whoever asks.
     """
 
     kind: str
@@ -123,6 +126,7 @@ class Command:
     note: str | None = None
     dry_run: bool = False
     visible: frozenset[str] | None = None
+    fence: Fence | None = None
 
 
 def check(command: Command) -> None:

@@ -30,6 +30,7 @@ _TAKE = text(
 _HOLD = text(
     f"SELECT 1 FROM lease WHERE name = :name AND token = :token AND expires_at > {_NOW} FOR SHARE"  # noqa: S608 - a constant
 )
+_IS_HELD = text(f"SELECT 1 FROM lease WHERE name = :name AND expires_at > {_NOW}")  # noqa: S608 - a constant
 _GIVE_BACK = text("UPDATE lease SET expires_at = 0 WHERE name = :name AND holder = :holder")
 
 
@@ -50,3 +51,12 @@ async def give_back(session: AsyncSession, name: str, holder: str) -> None:
 async def lost_fences(session: AsyncSession, fences: Collection[Fence]) -> set[Fence]:
     """Those under which nothing may be done any more; the others hold until the transaction ends."""
     return {one for one in fences if (await session.execute(_HOLD, one._asdict())).first() is None}
+
+
+async def held_leases(session: AsyncSession, names: Collection[str]) -> set[str]:
+    """Those of the leases that somebody has now."""
+    return {
+        name
+        for name in names
+        if (await session.execute(_IS_HELD, {"name": name})).first() is not None
+    }

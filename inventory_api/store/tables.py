@@ -21,6 +21,7 @@ from inventory_api.store.ledger_tables import (
     MOVEMENT,
     OPERATION,
 )
+from inventory_api.store.supplier_tables import SUPPLIER, SUPPLIER_CODE, SUPPLIER_RUN
 
 __all__ = [
     "ALLOCATION",
@@ -39,5 +40,8 @@ __all__ = [
     "RESERVATION",
     "SHIPMENT",
     "SHIPMENT_LINE",
+    "SUPPLIER",
+    "SUPPLIER_CODE",
+    "SUPPLIER_RUN",
     "Table",
 ]

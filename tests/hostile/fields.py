@@ -23,6 +23,8 @@ GOOD: dict[str, Any] = {
     "price": "1.00",
     "currency": "CNY",
     "expected_on_hand": 50,
+    "url": "https://feeds.example.com/stock",
+    "env": "INVENTORY_SUPPLIER_SECRET_ACME",
 }
 GOOD_TIME = "2030-01-01T00:00:00Z"
 HERE = '"@@here@@"'

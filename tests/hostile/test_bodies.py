@@ -15,15 +15,16 @@ from tests.web.shop import JSON, Shop
 BODIES = [operation for operation in OPERATIONS if operation.body is not None]
 every_body = pytest.mark.parametrize("operation", BODIES, ids=[one.id for one in BODIES])
 # An item has to be new when the whole body is good.
-NEW = {"create_an_item": {"sku": "P900"}}
+NEW = {"create_an_item": {"sku": "P900"}, "create_a_supplier": {"location": "acme"}}
 
 
 # What they are about is made by chance, so nothing is found; all of their body may be left out.
 SETTLING = {f"{verb}_a_reservation" for verb in ("confirm", "fulfill", "release", "extend")}
 SETTLING |= {f"{verb}_a_transfer" for verb in ("receive", "cancel", "reschedule")}
 SETTLING |= {f"{verb}_an_inbound" for verb in ("receive", "cancel", "reschedule")}
-BY_CHANCE = {*SETTLING, "record_a_count"}
-ALL_LEFT_OUT = {*SETTLING, "open_a_count"}
+# The demo has no supplier.
+BY_CHANCE = {*SETTLING, "record_a_count", "change_a_supplier", "put_the_codes", "pull_a_supplier"}
+ALL_LEFT_OUT = {*SETTLING, "open_a_count", "pull_a_supplier"}
 # What is good by itself and not beside the rest of the good body: units are missing for a reason.
 DEPENDENT = {("receive_a_transfer", "lines[0].reason")}
 
@@ -45,7 +46,7 @@ async def send(shop: Shop, operation: Operation, content: bytes) -> httpx.Respon
 
 async def stored(shop: Shop) -> JSON:
     """Everything that a request could have changed."""
-    lists = ("stock", "items", "locations", "counts", "api-keys")
+    lists = ("stock", "items", "locations", "counts", "api-keys", "suppliers")
     head = (await shop.get("/v1/movements", limit=1))["head"]
     return [head, *[await shop.walk(f"/v1/{name}", limit=1000) for name in lists]]
 

@@ -7,7 +7,14 @@ import pytest
 
 from tests.web.shop import JSON, Shop, wrong_fields
 
-LISTS = ["/v1/items", "/v1/locations", "/v1/stock", "/v1/movements", "/v1/api-keys"]
+LISTS = [
+    "/v1/items",
+    "/v1/locations",
+    "/v1/stock",
+    "/v1/movements",
+    "/v1/api-keys",
+    "/v1/suppliers",
+]
 POSITIONS = [
     [],
     [10**30],

@@ -93,7 +93,8 @@ async def test_a_bad_value_is_refused_and_its_parameter_is_named(
             encoded = quote(text, safe="", errors="surrogatepass")
             answer = await ask(shop, operation, f"{name}={encoded}")
             if is_legal(parameter, text) and not is_beyond(operation, name, text):
-                is_right = answer.status_code == 200
+                # The demo has no supplier.
+                is_right = answer.status_code == (404 if "{supplier}" in operation.path else 200)
             else:
                 is_right = answer.status_code == 422 and set(wrong_fields(answer)) <= {
                     name,

@@ -10,7 +10,7 @@ from tests.hostile.fields import Field, alternatives
 
 JSON = Any  # Any: a schema
 
-NAMES = frozenset({"sku", "skus", "location", "locations", "from", "to", "via", "code"})
+NAMES = frozenset({"sku", "skus", "location", "locations", "from", "to", "via", "code", "supplier"})
 UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 TEXTS = {
@@ -179,9 +179,11 @@ def is_legal_text(name: str, schema: JSON, text: str) -> bool:
         return False
     if name == "reason":
         return False  # likewise
-    # A reservation's reference stands in a path, others do not; their lengths tell them apart.
+    # A reservation's reference stands in a path, others do not; their lengths tell them apart, and
+    # names of ours from those that suppliers gave.
+    is_ours = name in NAMES and schema.get("maxLength") == 64
     is_in_path = name.endswith("reference") and schema.get("maxLength") == 128
-    return not (name in NAMES or is_in_path) or _is_name(text)
+    return not (is_ours or is_in_path) or _is_name(text)
 
 
 def _is_name(text: str) -> bool:

@@ -87,6 +87,7 @@ SAMPLES = {
     "inbound_id": "0",
     "transfer_id": "0",
     "reference": "cart:8f2",
+    "supplier": "acme",
 }
 """What stands in a path unless a test says otherwise: what the demo has."""
 

@@ -1,7 +1,7 @@
 """The demo behind its HTTP application, in process, on a file of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,11 @@ from tests.web.document import check_answer, operation_of
 
 JSON = Any  # Any: the body of an answer
 HOST = "http://127.0.0.1"
-IDLE: dict[str, JSON] = {"housekeeping_interval_s": 3600, "expiry_sweep_s": 3600}
+IDLE: dict[str, JSON] = {
+    "housekeeping_interval_s": 3600,
+    "expiry_sweep_s": 3600,
+    "supplier_poll_s": 3600,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +110,17 @@ def demo_in(store: Store, *, with_store: bool = True) -> Iterator[Template]:
 
 
 @asynccontextmanager
-async def open_demo(demo: Template, folder: Path, **settings: JSON) -> AsyncIterator[Shop]:
+async def open_demo(
+    demo: Template, folder: Path, environment: Mapping[str, str] | None = None, /, **settings: JSON
+) -> AsyncIterator[Shop]:
     """A running copy of the demo, with settings of its own; nothing runs in the background."""
     clock = SettableClock()
     with demo.copied(folder) as url:
         chosen = Settings(database_url=url, **IDLE | settings)
-        async with open_service(chosen, now=clock) as service, http_client(service) as http:
+        async with (
+            open_service(chosen, now=clock, environment=environment or {}) as service,
+            http_client(service) as http,
+        ):
             await first_turns(service)
             yield Shop(service, http, clock)
 

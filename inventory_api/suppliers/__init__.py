@@ -1,0 +1,1 @@
+"""Stock that lives elsewhere: how a supplier's list is read, and what is booked of it."""

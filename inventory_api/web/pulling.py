@@ -1,0 +1,52 @@
+"""A pull as an answer: what has come so far, line by line, and at last the report."""
+
+from contextlib import suppress
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from inventory_api.domain.unavailable import Unavailable
+from inventory_api.store.supplier_runs import Begun, shown_run
+from inventory_api.suppliers.pull import pull
+from inventory_api.suppliers.runs import End, end
+from inventory_api.suppliers.tally import Tally
+from inventory_api.web.call import Call
+from inventory_api.web.streams import NDJSON, DuplexReply, Spool
+
+
+class PullReply(DuplexReply):
+    """Makes the pull while it is sent. A client that hangs up ends it."""
+
+    def __init__(self, call: Call, begun: Begun, *, is_forced: bool) -> None:
+        super().__init__(
+            self._pull, headers=[NDJSON], streams=call.edge.streams, caller=call.principal.id
+        )
+        self._service = call.service
+        self._begun = begun
+        self._is_forced = is_forced
+        self._is_started = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if not self._is_started:
+                # The caller has too many streams already, or left: the next pull must not wait.
+                with suppress(Unavailable):
+                    await end(self._service, self._begun, Tally(), End("failed", "cancelled"))
+
+    async def _pull(self, spool: Spool) -> None:
+        self._is_started = True
+        assert self._begun.run is not None
+        spool.write(_line({"phase": "started", "run": self._begun.run.id}))
+        run = await pull(
+            self._service,
+            self._begun,
+            is_forced=self._is_forced,
+            tell=lambda progress: spool.write(_line(progress)),
+        )
+        spool.write(_line({"end": True, **shown_run(run)}))
+
+
+def _line(value: dict[str, object]) -> bytes:
+    return orjson.dumps(value) + b"\n"
