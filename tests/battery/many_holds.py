@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 
+from inventory_api.domain.alerts import OUT, STATE_SHIFT
 from tests.databases import other_connection, run_aside
 from tests.postgres import Run
 
@@ -51,7 +52,9 @@ def _hold(run: Run, sku: str, each: int, seq: int, now: int, ends_at_us: int) ->
         operations.append((*asked, seq, seq, 1, 0))
         head = (seq, now, one, ACTOR, None, now, "reserve", sku, "main", version)
         after = (on_hand, reserved, 0, 0, on_hand - reserved)
-        movements.append((*head, 0, 1, 0, 0, *after, "sale", 0, None, one, 0))
+        # The last unit is its level's alert.
+        alerts = OUT | OUT << STATE_SHIFT if on_hand == reserved else 0
+        movements.append((*head, 0, 1, 0, 0, *after, "sale", 0, None, one, alerts))
         reservations.append((one, None, ACTOR, "active", now, ends_at_us, 1))
         allocations.append((sku, "main", one, 0, 1, ends_at_us, 1, 0, 0, 0, 0, "", 1))
     _insert(run, "operation", operations)
@@ -60,7 +63,7 @@ def _hold(run: Run, sku: str, each: int, seq: int, now: int, ends_at_us: int) ->
     _insert(run, "allocation", allocations)
     run(
         f"UPDATE level SET reserved = {reserved}, version = {version}, seq = {seq},"
-        f" next_expiry_at = {ends_at_us} WHERE sku = '{sku}' AND location = 'main'"
+        f" alert = {OUT if on_hand == reserved else 0}, next_expiry_at = {ends_at_us} WHERE sku = '{sku}' AND location = 'main'"
     )
     return seq
 
