@@ -27,9 +27,10 @@ DELAY_MAX_S = 0.02  # a few batches: the kill may come at any moment of one
 WRITE_MS = 2
 SKUS = ("P001", "P002", "P003")
 STOCK = 100_000
-BRIEF_S = 60  # between a hold that ends within a life and one that does not
-# A killed process's jobs are taken over after it; short, since every audit waits for them.
-BRIEF_LEASE = {"INVENTORY_LEASE_S": "1"}
+LONG_S = 24 * 3600  # no hold ends within the test but the brief ones, and those at once
+BRIEF_S = 3600  # between the two
+# A killed process's jobs are taken over after a lease; short, since every audit waits for them.
+SETTINGS = {"INVENTORY_LEASE_S": "1", "INVENTORY_RESERVATION_TTL_S": str(LONG_S)}
 VERBS = ("confirm", "fulfill", "release", "extend")
 REFUSALS = {"reservation_not_active", "reservation_expired", "insufficient_stock", "not_open"}
 
@@ -80,7 +81,7 @@ async def test_a_killed_server_has_every_acknowledged_state_of_every_hold(
     answers: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     fleet = stopped_fleet
-    fleet.start(environment=BRIEF_LEASE)
+    fleet.start(environment=SETTINGS)
     async with Connection(fleet.ports[0]) as connection:
         for sku in SKUS:
             await count(connection, sku, STOCK)
@@ -93,7 +94,7 @@ async def test_a_killed_server_has_every_acknowledged_state_of_every_hold(
         if fleet.ports:
             # The others know, before whoever was killed is there again.
             await _assert_kept(fleet, life)
-        await asyncio.to_thread(fleet.start, wrapper=disk, environment=BRIEF_LEASE)
+        await asyncio.to_thread(fleet.start, wrapper=disk, environment=SETTINGS)
         await _assert_kept(fleet, life)
         await _until_tidied_up(fleet.database_url)
         await audit_running(fleet)
@@ -152,7 +153,7 @@ async def _one_step(
     steps = [chance.choice(("declare", *VERBS)) for _ in range(chance.randint(0, 4))]
     try:
         # A fifth of the holds ends within the life of the server, or while it is down.
-        ttl_s = 1 if chance.random() < 0.2 else 600
+        ttl_s = 1 if chance.random() < 0.2 else LONG_S
         asked = {"reference": reference, "ttl_s": ttl_s}
         answer = await reserve(connection, sku, chance.randint(1, 5), **asked)
         life.note(cart, "reserve", answer)
