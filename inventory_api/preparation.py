@@ -80,6 +80,7 @@ async def load_demo(service: Service) -> bool:
     """Put the five sample goods into a database without items; whether it did.
 
     They are at the default location; a second one, which does not sell, is there to move them to.
+    Of several processes that begin at once each line is booked by one.
     """
     async with service.database.reader() as session:
         if await list_items(session, q=None, status=None, after="", limit=1):
@@ -96,7 +97,8 @@ async def load_demo(service: Service) -> bool:
         await _write(service, work)
     location = LocationCode(service.settings.default_location)
     lines = tuple(
-        AdjustLine(SKU(sku), location, units, "opening_balance") for sku, _, units, _ in DEMO
+        AdjustLine(SKU(sku), location, units, "opening_balance", f"demo:{sku}")
+        for sku, _, units, _ in DEMO
     )
     command = Command("adjust", lines, reason="opening_balance", reference="demo")
     deadline_s = service.settings.start_deadline_s

@@ -16,7 +16,7 @@ from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.reservation import Expire, Reserve, ReserveLine, Settle
 from inventory_api.domain.types import SKU, Instant, LocationCode
-from inventory_api.preparation import add_key
+from inventory_api.preparation import DEMO, add_key, load_demo
 from inventory_api.service import Service
 from inventory_api.settings import Settings
 from inventory_api.store.database import Session
@@ -84,6 +84,17 @@ async def test_the_last_unit_goes_to_one_process_only(services: Services) -> Non
         assert sum(one.refused is None for one in told) == 1, round_number
     assert await on_hand_of(services[0].database) == {("P001", "main"): 0}
     await assert_sound(services[0].database)
+
+
+async def test_processes_that_begin_with_the_demo_at_once_book_its_stock_once(
+    database_url: str,
+) -> None:
+    settings = Settings(database_url=database_url, change_deadline_s=60, expiry_sweep_s=3600)
+    async with open_service(settings) as one, open_service(settings) as other:
+        await asyncio.gather(load_demo(one), load_demo(other))
+
+        stock = await on_hand_of(one.database)
+        assert stock == {(sku, "main"): units for sku, _, units, _ in DEMO}
 
 
 async def test_changes_of_the_same_level_add_up_whoever_makes_them(services: Services) -> None:
