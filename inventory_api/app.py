@@ -1,9 +1,8 @@
 """The composition root: builds every part, hands it its arguments, and stops it again."""
 
-import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import fields
 
@@ -13,7 +12,6 @@ from inventory_api.committer import Committer
 from inventory_api.domain.principal import Principal
 from inventory_api.domain.supplier import SECRET_PREFIX
 from inventory_api.domain.types import Instant
-from inventory_api.domain.unavailable import Unavailable
 from inventory_api.keyring import Keyring
 from inventory_api.outbound.addresses import HostList
 from inventory_api.outbound.client import Outbound
@@ -26,7 +24,8 @@ from inventory_api.settings import Settings
 from inventory_api.store.database import Database
 from inventory_api.store.ledger import read_head
 from inventory_api.store.options import DatabaseOptions
-from inventory_api.telemetry import Metrics, get_logger
+from inventory_api.tasks import running
+from inventory_api.telemetry import Metrics
 from inventory_api.web.application import Application
 from inventory_api.web.auth import Authenticator
 from inventory_api.web.call import Edge
@@ -49,14 +48,10 @@ from inventory_api.web.routes import (
     suppliers,
     transfers,
     verify,
+    webhooks,
 )
 from inventory_api.web.streams import OpenStreams
-from inventory_api.workers.expiry import sweep
-from inventory_api.workers.housekeeping import keep_house
-from inventory_api.workers.suppliers import pull_suppliers
-from inventory_api.workers.turns import Turn
-
-logger = get_logger(__name__)
+from inventory_api.web.webhook_description import webhook_descriptions
 
 # The busiest first: routes are tried in order. `explain` stands before the path of a level.
 ROUTERS = (
@@ -75,12 +70,11 @@ ROUTERS = (
     imports.router,
     verify.router,
     keys.router,
+    webhooks.router,
     health.router,
 )
 
 
-# For the commit that is under way when everything else has ended.
-LAST_WAIT_S = 0.5
 # What a stream's heartbeat asks about its key on PostgreSQL may be so old: a thousand streams beat
 # a hundred times per second, and cost one query.
 KEYS_AGE_S = 1.0
@@ -99,6 +93,7 @@ TAGS = (
     ("Suppliers", "Stock that lives elsewhere, pulled from lists of its owners."),
     ("Bulk", "Exports and imports of any size, and the proof that the books balance."),
     ("API keys", "Who may."),
+    ("Webhooks", "Events of the ledger, sent to servers of yours."),
     ("Health", "Whether the service lives and is ready, and its metrics."),
 )
 
@@ -170,7 +165,7 @@ async def open_service(
                 name: value for name, value in environment.items() if name.startswith(SECRET_PREFIX)
             },
         )
-        async with _running(service):
+        async with running(service):
             await prepare(service)
             yield service
 
@@ -270,62 +265,8 @@ def create_app(service: Service, traffic: Traffic | None = None) -> Application:
     )
     app.add(ROUTERS)
     app.add_public(docs_routes(title="Inventory API"))
+    app.describe_webhooks(webhook_descriptions())
     app.add_schema("/openapi.json")
     # Now, and not at the first request: a route that declares nothing must not start.
     app.middleware_stack = app.build_middleware_stack()
     return app
-
-
-@asynccontextmanager
-async def _running(service: Service) -> AsyncIterator[None]:
-    """The tasks of a service: the writer, which drains at the end, and those that just end."""
-    holder = clock.new_id()
-    turns = {name: Turn(service, name, holder) for name in ("housekeeping", "expiry", "suppliers")}
-    committing = asyncio.create_task(service.committer.run(), name="committer")
-    others = [
-        *(_start(work, name) for name, work in service.reads().items()),
-        _start(keep_house(service, turns["housekeeping"]), "housekeeping"),
-        _start(sweep(service, turns["expiry"]), "expiry_sweep"),
-        _start(service.outbound.tidy(), "outbound_tidy"),
-    ]
-    pulling = _start(pull_suppliers(service, turns["suppliers"]), "suppliers")
-    try:
-        yield
-    finally:
-        now_s = asyncio.get_running_loop().time()
-        since_s = now_s if service.stopping_since is None else service.stopping_since
-        ends_s = since_s + service.settings.drain_deadline_s
-        # First of all: what a pull leaves behind has to be written.
-        pulling.cancel()
-        await asyncio.wait([pulling], timeout=max(ends_s - now_s, 0.0))
-        await _give_back(turns.values(), until_s=ends_s)
-        service.committer.drain()
-        left_s = ends_s - asyncio.get_running_loop().time()
-        await asyncio.wait([committing], timeout=max(left_s, LAST_WAIT_S))
-        for task in (committing, pulling, *others):
-            task.cancel()
-        await asyncio.gather(committing, pulling, *others, return_exceptions=True)
-
-
-async def _give_back(turns: Iterable[Turn], *, until_s: float) -> None:
-    """Let other processes do the background jobs at once; without it they wait for the leases."""
-    try:
-        async with asyncio.timeout_at(until_s):
-            for turn in turns:
-                await turn.give_back()
-    except TimeoutError:
-        logger.warning("leases_kept", code="deadline")
-    except Unavailable as unavailable:
-        logger.warning("leases_kept", code=unavailable.code)
-
-
-def _start(work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_log_death)
-    return task
-
-
-def _log_death(task: asyncio.Task[None]) -> None:
-    """A task that should run for ever and does not is a defect that somebody must see."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("task_died", task=task.get_name(), exc_info=error)

@@ -45,6 +45,7 @@ from inventory_api.store.keys import all_keys, keys_version
 from inventory_api.store.levels import list_levels, without_due, without_due_list
 from inventory_api.store.snapshot import levels_of
 from inventory_api.telemetry import Metrics, timed
+from inventory_api.webhook_call import WebhookMeter
 
 Answer = dict[str, Any]  # Any: JSON values, in the shapes of the HTTP API
 Fields = Mapping[str, Any]
@@ -100,6 +101,9 @@ class Service:
         self.keyring = keyring
         self.outbound = outbound
         self.metrics = metrics
+        self.webhook_metrics = WebhookMeter(metrics.registry)
+        # Set when somebody has changed a webhook; who waits for it clears it.
+        self.webhooks_changed = asyncio.Event()
         self.clock = clock
         self.steady_clock = steady_clock
         self.supplier_secrets = supplier_secrets

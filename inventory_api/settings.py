@@ -295,6 +295,53 @@ class Settings(BaseSettings):
         100, description="reports kept of each supplier: four days of hourly pulls"
     )
     supplier_codes_max: Positive = Field(1_000_000, description="codes of one supplier")
+    webhooks_max: Positive = Field(
+        100,
+        description="webhooks that may exist; each has a call of its own under way, so keep it below "
+        "`INVENTORY_OUTBOUND_IN_FLIGHT_MAX`",
+    )
+    webhook_concurrency: Positive = Field(
+        8,
+        description="attempts that begin at the same time, each a millisecond of work that requests "
+        "wait for; one that waits for its receiver is none of them",
+    )
+    webhook_deadline_s: Seconds = Field(
+        15.0, description="seconds of one attempt to deliver an event, in all"
+    )
+    webhook_retry_pause_s: Seconds = Field(
+        5.0,
+        description="seconds that the first pause after a failed attempt has at most, doubled each time",
+    )
+    webhook_retry_pause_max_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        36_000.0, description="seconds that no pause exceeds: ten hours, a night"
+    )
+    webhook_retry_after_max_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        3_600.0, description="seconds of a receiver's `Retry-After` that are believed"
+    )
+    webhook_give_up_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = Field(
+        259_200.0,
+        description="seconds of failing after which a webhook is disabled: three days, a weekend",
+    )
+    webhook_secret_overlap_s: Annotated[float, Field(ge=0, le=30 * 86_400)] = Field(
+        86_400.0, description="seconds for which the secret before a rotation signs as well: a day"
+    )
+    webhook_flush_s: Annotated[float, Field(gt=0, le=60)] = Field(
+        0.2,
+        description="seconds of deliveries written in one transaction; a crash repeats so much",
+    )
+    webhook_flush_events: Positive = Field(
+        1_000, description="deliveries after which they are written at once, and a crash repeats"
+    )
+    webhook_deliveries_keep: Positive = Field(
+        200, description="deliveries that are remembered of each webhook"
+    )
+    webhook_deliveries_keep_s: Positive = Field(
+        30 * 24 * 3600, description="seconds that a delivery is remembered"
+    )
+    webhook_tick_s: Seconds = Field(
+        1.0,
+        description="seconds between looks for webhooks that other processes changed on PostgreSQL",
+    )
 
     body_bytes_max: Bytes = Field(1 << 20, description="bytes of a request body")
     batch_bytes_max: Bytes = Field(8 << 20, description="bytes of a batch's body: 10,000 lines")

@@ -36,6 +36,7 @@ class Code(StrEnum):
     TOO_MANY_CODES = "too_many_codes"
     PULL_RUNNING = "pull_running"
     TOO_MANY_LINES = "too_many_lines"
+    TOO_MANY_WEBHOOKS = "too_many_webhooks"
     GROUP_REJECTED = "group_rejected"
     ALREADY_EXISTS = "already_exists"
     VERSION_MISMATCH = "version_mismatch"

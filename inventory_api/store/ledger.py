@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, Subquery, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from inventory_api.domain.types import SKU, Instant, Level, LocationCode, Movement, Operation
-from inventory_api.store.bulk import STEPS, is_shared, listed
+from inventory_api.store.bulk import STEPS, VALUES, is_shared, listed
 from inventory_api.store.changes import Head
 from inventory_api.store.snapshot import LEVEL_COLUMNS
 from inventory_api.store.tables import LEDGER_HEAD, LEVEL, MOVEMENT, OPERATION
@@ -130,6 +130,15 @@ async def find_operation(session: AsyncSession, operation_id: str) -> Operation 
     statement = select(*OPERATION_COLUMNS).where(OPERATION.c.id == operation_id)
     row = (await session.execute(statement)).first()
     return None if row is None else Operation._make(row)
+
+
+async def find_operations(session: AsyncSession, ids: Collection[str]) -> dict[str, Operation]:
+    """Operations by their ids; those that do not exist are left out."""
+    if not ids:
+        return {}
+    statement = select(*OPERATION_COLUMNS).where(OPERATION.c.id.in_(VALUES))
+    rows = await session.execute(statement, listed(ids))
+    return {one.id: one for one in map(Operation._make, rows)}
 
 
 async def seq_at(session: AsyncSession, moment: Instant) -> int:

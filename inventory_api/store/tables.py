@@ -22,6 +22,7 @@ from inventory_api.store.ledger_tables import (
     OPERATION,
 )
 from inventory_api.store.supplier_tables import SUPPLIER, SUPPLIER_CODE, SUPPLIER_RUN
+from inventory_api.store.webhook_tables import WEBHOOK, WEBHOOK_DELIVERY
 
 __all__ = [
     "ALLOCATION",
@@ -43,5 +44,7 @@ __all__ = [
     "SUPPLIER",
     "SUPPLIER_CODE",
     "SUPPLIER_RUN",
+    "WEBHOOK",
+    "WEBHOOK_DELIVERY",
     "Table",
 ]

@@ -1,7 +1,7 @@
 """The FastAPI application as this service uses it: one gate, declared routes, one schema."""
 
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from inventory_api.telemetry import Metrics
 from inventory_api.web.call import Call
-from inventory_api.web.description import PROBLEM_SCHEMA
+from inventory_api.web.description import PROBLEM_SCHEMA, JSONObject
 from inventory_api.web.middleware import Gate, GateLimits, Traffic
 from inventory_api.web.reply import Reply, json_reply
 from inventory_api.web.routing import Route, Router
@@ -60,6 +60,7 @@ class Application(FastAPI):
         self._traffic = traffic
         self._limits = limits
         self._undeclared_on_purpose: list[BaseRoute] = []
+        self._webhook_descriptions: dict[str, JSONObject] = {}
 
     def add(self, routers: Iterable[Router]) -> None:
         """Serves the routes of routers; the first added are found fastest."""
@@ -71,6 +72,10 @@ class Application(FastAPI):
         for route in routes:
             self._undeclared_on_purpose.append(route)
             self.router.routes.append(route)
+
+    def describe_webhooks(self, descriptions: Mapping[str, JSONObject]) -> None:
+        """Shows in the schema what is sent to others, by the name of the event."""
+        self._webhook_descriptions = dict(descriptions)
 
     def add_schema(self, path: str) -> None:
         """Serves the OpenAPI document of all routes."""
@@ -92,6 +97,8 @@ class Application(FastAPI):
                     parameter["example"] = examples[0]
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas["Problem"] = PROBLEM_SCHEMA
+        if self._webhook_descriptions:
+            document["webhooks"] = self._webhook_descriptions
         return document
 
     def build_middleware_stack(self) -> ASGIApp:

@@ -217,6 +217,13 @@ REFUSALS: dict[str, Kind] = {
         "A count takes no more lines; name some of the SKUs, and open one more for others.",
         "盘点单的行数已达上限，请指定部分 SKU，并为其余商品另开盘点单。",
     ),
+    Code.TOO_MANY_WEBHOOKS: Kind(
+        409,
+        "Too many webhooks",
+        "网络钩子过多",
+        "There are as many webhooks as the service takes; delete one that nobody needs.",
+        "网络钩子数量已达上限，请删除不再需要的。",
+    ),
     Code.GROUP_REJECTED: Kind(
         409,
         "Group refused",

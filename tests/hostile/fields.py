@@ -25,6 +25,7 @@ GOOD: dict[str, Any] = {
     "expected_on_hand": 50,
     "url": "https://feeds.example.com/stock",
     "env": "INVENTORY_SUPPLIER_SECRET_ACME",
+    "after": 0,
 }
 GOOD_TIME = "2030-01-01T00:00:00Z"
 HERE = '"@@here@@"'

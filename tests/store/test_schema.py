@@ -54,6 +54,7 @@ async def test_what_is_found_by_its_key_is_stored_in_the_tree_of_it(
         "level",
         "shipment_line",
         "supplier_code",
+        "webhook_delivery",
     ]
 
 

@@ -11,6 +11,7 @@ from inventory_api.app import ROUTERS, TAGS
 from inventory_api.telemetry import Metrics
 from inventory_api.web.application import Application
 from inventory_api.web.middleware import GateLimits, Traffic
+from inventory_api.web.webhook_description import webhook_descriptions
 
 JSON = Any  # Any: a parsed document of unknown shape
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -86,6 +87,8 @@ SAMPLES = {
     "count_id": "0",
     "inbound_id": "0",
     "transfer_id": "0",
+    "webhook_id": "0",
+    "delivery_id": "1",
     "reference": "cart:8f2",
     "supplier": "acme",
 }
@@ -103,6 +106,7 @@ def _document() -> JSON:
         limits=GateLimits(),
     )
     app.add(ROUTERS)
+    app.describe_webhooks(webhook_descriptions())
     return app.openapi()
 
 

@@ -100,9 +100,27 @@ STABLE_IDS = {
     "list_the_suppliers": "GET /v1/suppliers",
     "pull_a_supplier": "POST /v1/suppliers/{supplier}/pull",
     "put_the_codes": "PUT /v1/suppliers/{supplier}/codes",
+    "create_a_webhook": "POST /v1/webhooks",
+    "list_the_webhooks": "GET /v1/webhooks",
+    "get_a_webhook": "GET /v1/webhooks/{webhook_id}",
+    "change_a_webhook": "PATCH /v1/webhooks/{webhook_id}",
+    "delete_a_webhook": "DELETE /v1/webhooks/{webhook_id}",
+    "rotate_the_secret": "POST /v1/webhooks/{webhook_id}/rotate-secret",
+    "send_a_test_event": "POST /v1/webhooks/{webhook_id}/test",
+    "list_the_deliveries": "GET /v1/webhooks/{webhook_id}/deliveries",
+    "redeliver_an_event": "POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
+    "replay_the_events": "POST /v1/webhooks/{webhook_id}/replay",
 }
 # Made by chance: no example of them can exist in a demo.
-RANDOM = {"operation_id", "key_id", "reservation_id", "count_id", "inbound_id", "transfer_id"}
+RANDOM = {
+    "operation_id",
+    "key_id",
+    "reservation_id",
+    "count_id",
+    "inbound_id",
+    "transfer_id",
+    "webhook_id",
+}
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +137,7 @@ async def test_the_served_document_is_the_one_that_the_tests_are_made_from(
 
     assert served["paths"] == DOCUMENT["paths"]
     assert served["components"] == DOCUMENT["components"]
+    assert served["webhooks"] == DOCUMENT["webhooks"]
     assert served["openapi"].startswith("3.1")
 
 
@@ -254,3 +273,13 @@ def test_an_answer_that_is_not_as_documented_is_noticed(answer: httpx.Response) 
 
 def test_an_answer_that_is_as_documented_is_accepted() -> None:
     check_answer(fabricated(200, {"status": "alive"}))
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENT["webhooks"]))
+def test_each_event_is_described_with_an_example_that_fits_it(name: str) -> None:
+    described = DOCUMENT["webhooks"][name]["post"]
+    content = described["requestBody"]["content"]["application/json"]
+
+    assert content["example"]["type"] == name
+    jsonschema_rs.validate(content["schema"], content["example"])
+    assert described["summary"]
