@@ -76,13 +76,18 @@ class Journal:
 
     async def run(self) -> None:
         """Write what was noted, until cancelled."""
+        clock, written_s = asyncio.get_running_loop().time, 0.0
         while True:
             await self._passed.wait()
             await _first(self._delivered, IDLE_S)
             if self._delivered.is_set():
-                await _first(self._full, self._service.settings.webhook_flush_s)
+                # At once after a quiet time, then so often: the pause is after a writing.
+                left_s = written_s + self._service.settings.webhook_flush_s - clock()
+                if left_s > 0:
+                    await _first(self._full, left_s)
             if not await self.write():
                 await asyncio.sleep(RETRY_S)
+            written_s = clock()
 
     async def write(self) -> bool:
         """Write everything now; whether that could be done."""

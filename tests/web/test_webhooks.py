@@ -301,3 +301,29 @@ async def test_secrets_are_in_no_list_and_in_no_remembered_answer(shop: Shop) ->
     async with shop.service.reading() as session:
         rows = (await session.connection()).exec_driver_sql("SELECT answer FROM idempotency")
         assert secret not in repr((await rows).all())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "", {"description": "once"}),
+        ("POST", "/replay", {"after": 1}),
+        ("DELETE", "", None),
+    ],
+    ids=["change", "replay", "delete"],
+)
+async def test_a_retry_of_a_change_gets_the_same_answer_and_does_nothing(
+    shop: Shop, method: str, path: str, body: JSON
+) -> None:
+    made = await make(shop)
+
+    first, second = [
+        await shop.http.request(
+            method, f"{PATH}/{made['id']}{path}", json=body, headers={"Idempotency-Key": "k"}
+        )
+        for _ in range(2)
+    ]
+
+    assert first.is_success
+    assert (second.status_code, second.content) == (first.status_code, first.content)
+    assert second.headers["idempotent-replayed"] == "true"
