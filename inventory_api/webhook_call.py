@@ -112,6 +112,7 @@ async def attempt(
         "webhook",
         headers=headers_of(webhook.secrets_at(now), event_id, now // 1_000_000, body),
         body=body,
+        owner=webhook.id,
         retries=0,
         deadline_s=deadline_s,
         only_status=True,

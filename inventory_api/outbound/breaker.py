@@ -27,6 +27,11 @@ class Breaker:
         """Whether only a probe would be let through, if anything."""
         return self._open_until_s is not None
 
+    @property
+    def has_failures(self) -> bool:
+        """Whether there is anything that a new one would not know."""
+        return self._failures > 0
+
     def check(self) -> None:
         """Refuse early what would be refused anyway.
 

@@ -152,7 +152,7 @@ class Outbound:
     @asynccontextmanager
     async def _turn(self, host: Host, request: OutboundRequest) -> AsyncIterator[None]:
         """A place among the attempts that the host can bear."""
-        host.breaker.check()
+        host.breaker(request.owner).check()
         await host.gate.enter()
         try:
             with self._meter.under_way(request.purpose):
@@ -166,22 +166,23 @@ class Outbound:
     ) -> AsyncIterator[OutboundStream]:
         """Request and reply, and what the breaker learns from them."""
         # Asked again: it may have opened while this attempt waited for its turn.
-        is_probe = host.breaker.admit()
+        breaker = host.breaker(request.owner)
+        is_probe = breaker.admit()
         with host.connection() as pool:
             try:
                 patience = Patience(request.deadline_s or self._limits.deadline_s)
                 message = self._message(request, target)
                 response = await patience.wait(pool.handle_async_request(message))
             except (Unreachable, TooSlow, BadReply) as error:
-                self._failed(host, error.code)
+                self._failed(host, request.owner, error.code)
                 raise
             except BaseException:
                 if is_probe:
-                    host.breaker.abandoned()
+                    breaker.abandoned()
                 raise
             if is_probe and response.status not in FAILURES:
                 # A long body is no reason to keep the others waiting.
-                host.breaker.succeeded()
+                breaker.succeeded()
             stream = self._stream(request, host, response, patience)
             try:
                 yield stream
@@ -199,8 +200,8 @@ class Outbound:
         limits = self._limits
         headers = _headers(response)
         wait_s = retry_after_s(headers, now_s=self._pace.wall(), max_s=limits.retry_after_max_s)
-        if wait_s is not None and response.status in WORTH_A_RETRY:
-            # For everybody who calls this host, not for this call only.
+        if wait_s is not None and response.status in WORTH_A_RETRY and not request.owner:
+            # For everybody who calls this host, not for this call only; an owner knows it now.
             host.gate.pause(wait_s)
         return OutboundStream(
             response,
@@ -214,15 +215,15 @@ class Outbound:
         is_broken = isinstance(stream.failure, (Unreachable, TooSlow)) and not request.only_status
         if is_broken or stream.status in FAILURES:
             code = stream.failure.code if stream.failure else str(stream.status)
-            self._failed(host, code)
+            self._failed(host, request.owner, code)
         else:
-            host.breaker.succeeded()
+            host.breaker(request.owner).succeeded()
 
-    def _failed(self, host: Host, code: str) -> None:
+    def _failed(self, host: Host, owner: str, code: str) -> None:
         """Count a failure of the host. Paths and queries are not logged: they hold secrets."""
         facts = {"purpose": host.key.purpose, "host": host.key.host, "port": host.key.port}
         logger.info("outbound_failed", **facts, code=code)
-        if host.breaker.failed():
+        if host.breaker(owner).failed():
             self._meter.opened(host.key.purpose)
             logger.warning("outbound_breaker_opened", **facts, seconds=self._limits.breaker_open_s)
 

@@ -16,7 +16,7 @@ from inventory_api.outbound.limits import HostLimits, OutboundLimits, Pace
 
 
 class Key(NamedTuple):
-    """Calls that are alike in all of it share a budget, a breaker and connections."""
+    """Calls that are alike in all of it share a budget and connections; a breaker, if no owner is named."""
 
     purpose: str
     scheme: str
@@ -37,11 +37,20 @@ class Host:
 
     key: Key
     gate: Gate
-    breaker: Breaker
+    new_breaker: Callable[[], Breaker]
     open_pool: Callable[[], httpcore.AsyncConnectionPool]
     used_at_s: float
     users: int = 0
+    breakers: dict[str, Breaker] = field(default_factory=dict)
     free: list[httpcore.AsyncConnectionPool] = field(default_factory=list)
+
+    def breaker(self, owner: str) -> Breaker:
+        """That of an owner, who is judged by his own failures only."""
+        return self.breakers.get(owner) or self.breakers.setdefault(owner, self.new_breaker())
+
+    def forget_well(self) -> None:
+        """Keep only breakers that know of a failure: owners come and go."""
+        self.breakers = {owner: one for owner, one in self.breakers.items() if one.has_failures}
 
     @contextmanager
     def connection(self) -> Iterator[httpcore.AsyncConnectionPool]:
@@ -95,6 +104,8 @@ class Hosts:
             yield host
         finally:
             host.users -= 1
+            if not host.users:
+                host.forget_well()
             host.used_at_s = self._pace.ticks()
 
     async def close_idle(self, idle_s: float) -> None:
@@ -120,7 +131,7 @@ class Hosts:
                 waiting_max=limits.waiting_max,
                 wait_max_s=limits.wait_max_s,
             ),
-            breaker=Breaker(
+            new_breaker=lambda: Breaker(
                 failures_max=limits.breaker_failures,
                 open_s=limits.breaker_open_s,
                 ticks=self._pace.ticks,

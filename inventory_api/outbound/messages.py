@@ -38,6 +38,9 @@ class OutboundRequest:
         headers: besides those that say how the message is sent; never logged.
         limits: what this host can bear; left out: the settings. Calls with equal limits and
             purpose share them per host and port.
+        owner: whose place on the host this is. Where several share a host, each has a breaker of his
+            own and keeps the pauses that he is asked for himself, so that one who is dead stops none
+            of the others. Left out: the whole host is one.
         idempotent: whether it may be sent twice; left out: as its method says.
         retries: attempts after the first; left out: the setting if it is idempotent, else none.
         body_bytes_max: bytes of the reply that are read; left out: the setting.
@@ -56,6 +59,7 @@ class OutboundRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     limits: HostLimits | None = None
+    owner: str = ""
     idempotent: bool | None = None
     retries: int | None = None
     body_bytes_max: int | None = None

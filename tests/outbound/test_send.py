@@ -274,6 +274,23 @@ async def test_a_probe_that_is_given_up_lets_the_next_call_probe() -> None:
         assert (await outbound.send(post(peer.url))).status == 200
 
 
+async def test_of_two_owners_on_one_host_each_is_judged_by_itself() -> None:
+    time = Still()
+    limits = limited(breaker_failures=1, breaker_open_s=30)
+    async with (
+        Peer(reset, reply(), reply(429, retry_after="7"), reply()) as peer,
+        calling(HERE, pace=time.pace, limits=limits) as outbound,
+    ):
+        with pytest.raises(Unreachable):
+            await outbound.send(post(peer.url, owner="dead"))
+        with pytest.raises(BreakerOpen):
+            await outbound.send(post(peer.url, owner="dead"))
+        well = [(await outbound.send(post(peer.url, owner="well"))).status for _ in range(3)]
+
+    assert well == [200, 429, 200]
+    assert time.slept == []
+
+
 async def test_a_dead_host_does_not_delay_another() -> None:
     limits = limited(host_concurrency=2, in_flight_max=4)
     async with Peer(hang) as dead, Peer(reply()) as well, calling(HERE, limits=limits) as outbound:
