@@ -28,7 +28,8 @@ CLIENTS = 64
 EVERY_S = 0.2
 ANSWERS_BETWEEN = 150
 # What a client may be told instead of an answer; a 500 or a word of the database's is a defect.
-PUT_OFF = {"503 storage_unreachable", "504 outcome_unknown"}
+# Busy: whoever waited for a lock that an ended transaction still had.
+PUT_OFF = {"503 storage_unreachable", "503 storage_busy", "504 outcome_unknown"}
 PATIENCE = {"INVENTORY_CHANGE_DEADLINE_S": "20", "INVENTORY_BUSY_TIMEOUT_S": "10"}
 END_ONE = """
     SELECT pg_terminate_backend(pid) FROM (

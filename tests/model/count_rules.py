@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from hypothesis import event, strategies as st
+from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from inventory_api.domain.outcome import Outcome
 from inventory_api.store.counts import lines_of, sheets_of
 from tests.count_factory import opening, recording, settling, tally
 from tests.model.cart_model import PLACES
+from tests.model.reached import note, reach
 from tests.stock_factory import command, count as set_line
 
 ITEMS = ("P001", "P002")
@@ -64,6 +65,7 @@ class CountRules:
 
         self.model.shelves[sku, place].on_hand = on_hand
         self._note_set(sku, place)
+        reach("set", "done")
 
     @rule(
         place=st.sampled_from(PLACES),
@@ -90,7 +92,7 @@ class CountRules:
             sku: seen.on_hand for sku, seen in opened.items()
         }
         self.sheets[told["id"]] = Sheet(place, threshold, opened)
-        event("count: opened")
+        reach("count open", "done")
         for sku, error in zip(opened, errors, strict=False):
             if is_counted:
                 self._record(told["id"], sku, error, late=False)
@@ -99,6 +101,7 @@ class CountRules:
     @rule(data=st.data(), sku=st.sampled_from(ITEMS), error=st.integers(-3, 3), late=st.booleans())
     def record_count(self, data: st.DataObject, sku: str, error: int, late: bool) -> None:
         self._record(data.draw(st.sampled_from(self._names())), sku, error, late=late)
+        reach("count record", "late" if late else "as opened")
 
     def _record(self, name: str, sku: str, error: int, *, late: bool) -> None:
         sheet = self.sheets[name]
@@ -110,7 +113,7 @@ class CountRules:
 
         outcome = self._ask(recording(name, tally(counted, sku, version)))
 
-        event(f"count recorded: {outcome.refused or 'done'}")
+        note("count recorded", outcome.refused or "done")
         is_open = sheet.status in ("open", "approved")
         assert outcome.refused == (None if is_open else "count_not_open")
         if is_open:
@@ -125,7 +128,7 @@ class CountRules:
         outcome = self._ask(settling(verb, name))
 
         word = self._settled(self.sheets[name], verb)
-        event(f"count {verb}: {word}")
+        reach(f"count {verb}", word)
         assert (outcome.refused or "done") == word
         self.run(self._compare_count(name))
 

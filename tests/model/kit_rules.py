@@ -3,7 +3,7 @@
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
-from hypothesis import event, strategies as st
+from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from inventory_api.domain.catalog import Shown
@@ -16,6 +16,7 @@ from inventory_api.service import Service
 from inventory_api.store.catalog import change_item, create_item
 from inventory_api.store.database import Session
 from tests.model.cart_model import PLACES, Wanted, Warehouse
+from tests.model.reached import note, reach
 from tests.stock_factory import adjust, command, item
 
 T = TypeVar("T")
@@ -65,12 +66,12 @@ class KitRules:
         self, reference: str | None, wanted: list[Wanted], life: int, partial: bool
     ) -> None:
         self.reserve(reference, wanted, life, partial)
-        event("kits: reserve")
+        note("of these, kits", "reserve")
 
     @rule(reference=references, wanted=wanted_kits, life=lives)
     def declare_kits(self, reference: str, wanted: list[Wanted], life: int) -> None:
         self.declare(reference, wanted, life)
-        event("kits: declare")
+        note("of these, kits", "declare")
 
     @precondition(lambda self: self._carts_with_kits())
     @rule(
@@ -97,7 +98,7 @@ class KitRules:
 
         word = self.model.settle(name, verb, part)
         self._compare(verb, outcome, word, name)
-        event(f"kits: {verb} {word}")
+        note("of these, kits", f"{verb} {word}")
 
     @rule(kit=st.sampled_from([*KITS]), made_of=st.sampled_from(COMPOSITIONS))
     def change_the_components(self, kit: str, made_of: dict[str, int]) -> None:
@@ -105,11 +106,12 @@ class KitRules:
         self.run(set_components(self.service, kit, made_of))
 
         self.model.kits[kit] = made_of
-        event("kits: other components")
+        reach("kit", "other components")
 
     @rule(kit=st.sampled_from([*KITS]), place=st.sampled_from(PLACES))
     def put_a_kit_on_a_shelf(self, kit: str, place: str) -> None:
         assert self._ask(command(adjust(1, kit, place))).refused is Code.IS_KIT
+        reach("kit", "on a shelf is_kit")
 
     @rule(kit=st.sampled_from([*KITS]), place=st.sampled_from([None, *PLACES]))
     def check_a_kit(self, kit: str, place: str | None) -> None:
@@ -127,6 +129,7 @@ class KitRules:
             min(self.model.promisable(part, one) // units for part, units in parts) for one in at
         )
         assert shown["sufficient"] == (promisable >= 2)
+        reach("kit", "check: sufficient" if shown["sufficient"] else "check: too few")
 
     def _carts_with_kits(self) -> list[str]:
         """Carts that hold kits, or did when their time was over."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import orjson
-from hypothesis import event, strategies as st
+from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from inventory_api.domain.judge import Asked
@@ -13,6 +13,7 @@ from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.shipment import Arrival, ShipmentKind
 from inventory_api.domain.types import SKU, Level
 from tests.model.cart_model import PLACES, Warehouse
+from tests.model.reached import reach
 from tests.shipments import cancel, expect, expected, receive, ship, withdrawal
 
 skus = st.sampled_from(["P001", "P002"])
@@ -178,7 +179,7 @@ class ShipmentRules(RuleBasedStateMachine):
     def _compare_truck(
         self, verb: str, outcome: Outcome, word: str, truck: Truck, name: str | None = None
     ) -> None:
-        event(f"{verb}: {word}")
+        reach(verb, word)
         assert (outcome.refused or "done") == word
         if word != "done":
             return

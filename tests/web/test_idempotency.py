@@ -80,6 +80,12 @@ WRITES = (
     Write("change_an_item", "/v1/items/P001", {"name": "a"}, {"name": "b"}),
     Write("create_a_location", "/v1/locations", {"code": "north"}, {"code": "south"}),
     Write("change_a_location", "/v1/locations/store-1", {"priority": 1}, {"priority": 2}),
+    Write(
+        "create_a_supplier",
+        "/v1/suppliers",
+        {"code": "acme", "url": "https://feeds.example.com/stock", "format": "csv"},
+        {"code": "acme", "url": "https://feeds.example.com/other", "format": "csv"},
+    ),
 )
 IDS = [write.id for write in WRITES]
 # They have no body, or one that is answered once: tested by themselves.
@@ -94,6 +100,8 @@ OTHERS |= {f"{verb}_a_transfer" for verb in ("receive", "cancel", "reschedule")}
 # They show a secret once, or need a webhook: test_webhooks.py.
 OTHERS |= {f"{verb}_a_webhook" for verb in ("create", "change", "delete")}
 OTHERS |= {"rotate_the_secret", "replay_the_events"}
+# They need a supplier: test_suppliers.py.
+OTHERS |= {f"{verb}_a_supplier" for verb in ("change", "archive", "pull")} | {"put_the_codes"}
 # They change nothing here: an event that is sent again has the id that it had.
 OTHERS |= {"send_a_test_event", "redeliver_an_event"}
 

@@ -135,3 +135,21 @@ async def test_an_unknown_supplier_has_nothing(shop: Shop) -> None:
     for path in ("", "/runs", "/codes"):
         assert problem(await shop.http.get(f"/v1/suppliers/nobody{path}"), 404)
     assert problem(await shop.http.post("/v1/suppliers/nobody/pull"), 404)
+
+
+async def test_a_change_that_is_sent_twice_is_made_once(shop: Shop) -> None:
+    await create(shop)
+    writes: list[tuple[str, str, JSON]] = [
+        ("PATCH", "/v1/suppliers/acme", {"name": "x"}),
+        ("PUT", "/v1/suppliers/acme/codes", {"codes": [{"code": "A", "sku": "P001"}]}),
+        ("DELETE", "/v1/suppliers/acme", None),
+    ]
+    for number, (verb, path, body) in enumerate(writes):
+        key = {"Idempotency-Key": str(number)}
+        first, again = [
+            await shop.http.request(verb, path, json=body, headers=key) for _ in range(2)
+        ]
+
+        assert first.is_success, first.text
+        assert (again.status_code, again.content) == (first.status_code, first.content)
+        assert again.headers["idempotent-replayed"] == "true"
