@@ -115,6 +115,8 @@ async def attempt(
         owner=webhook.id,
         retries=0,
         deadline_s=deadline_s,
+        # A receiver may think for as long as it has.
+        read_timeout_s=deadline_s,
         only_status=True,
     )
     started = time.perf_counter()

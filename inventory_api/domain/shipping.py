@@ -299,8 +299,9 @@ def _lose(line: ShipmentLine, reason: str, units: int, draft: _Draft) -> _Wrong 
     transit = (line.sku, draft.shipment.transit)
     if (wrong := _guard(transit, -units, draft)) is not None:
         return wrong
-    draft.book(transit, "adjust", reason, -units)
+    # In this order: by its first movement an operation is known to be a receipt (`domain/events.py`).
     draft.book((line.sku, line.location), "expect", reason, incoming=-units)
+    draft.book(transit, "adjust", reason, -units)
     return None
 
 

@@ -7,6 +7,7 @@ from inventory_api.domain.types import Instant
 
 # What says by itself that nobody wants it any more.
 GONE = 410
+SECRETS_BEFORE_MAX = 4
 
 
 class Webhook(NamedTuple):
@@ -68,19 +69,33 @@ class Webhook(NamedTuple):
         return self.skus is None and self.locations is None
 
     def secrets_at(self, now: Instant) -> tuple[str, ...]:
-        """What signs now: the secret, and for a while the one before it."""
+        """What signs now: the secret, and for a while those before it."""
         ends_at = self.secret_before_ends_at
         if self.secret_before is None or ends_at is None or ends_at <= now:
             return (self.secret,)
-        return (self.secret, self.secret_before)
+        return (self.secret, *self.secret_before.split())
+
+    def secrets_before(self, now: Instant) -> str:
+        """What still signs when the secret is replaced now, the newest first.
+
+        Who rotates again within the overlap, since an answer was lost, must not stop the secret that
+        the receivers still have.
+        """
+        return " ".join(self.secrets_at(now)[:SECRETS_BEFORE_MAX])
 
     def with_progress_of(self, other: "Webhook") -> "Webhook":
         """The same endpoint, as far as another state of it has got."""
         return self._replace(**{name: getattr(other, name) for name in PROGRESS})
 
     def moved_to(self, position: Position) -> "Webhook":
-        """As it is when all up to a position is done."""
-        return self._replace(cursor_seq=position.seq, cursor_rank=position.rank)
+        """As it is when all up to a position is done: what failed on the way there is over."""
+        return self._replace(
+            cursor_seq=position.seq,
+            cursor_rank=position.rank,
+            attempts=0,
+            next_attempt_at=None,
+            failing_since=None,
+        )
 
 
 PROGRESS = (
@@ -163,9 +178,7 @@ def after_attempt(
     attempts = webhook.attempts
     if made.is_success:
         status = "delivered"
-        webhook = webhook.moved_to(event.position)._replace(
-            attempts=0, next_attempt_at=None, failing_since=None
-        )
+        webhook = webhook.moved_to(event.position)
     else:
         webhook = _failed(webhook, made, now, pause_us, give_up_us)
         status = "pending" if webhook.is_active else "failed"

@@ -249,7 +249,7 @@ class Outbound:
                 "timeout": {
                     "connect": limits.connect_timeout_s,
                     "write": limits.write_timeout_s,
-                    "read": limits.read_timeout_s,
+                    "read": request.read_timeout_s or limits.read_timeout_s,
                     "pool": limits.connect_timeout_s,
                 }
             },

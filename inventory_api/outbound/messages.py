@@ -46,6 +46,7 @@ class OutboundRequest:
         body_bytes_max: bytes of the reply that are read; left out: the setting.
         deadline_s: seconds that an attempt may wait for the other server, in all; left out:
             the setting. What the caller does between two pieces of a stream is not counted.
+        read_timeout_s: seconds of silence that an attempt bears; left out: the setting.
         only_status: the reply's body is not wanted: it is read so that the connection can be used
             again, and if that goes wrong, or it is too long, it is cut off and the status stands.
 
@@ -64,6 +65,7 @@ class OutboundRequest:
     retries: int | None = None
     body_bytes_max: int | None = None
     deadline_s: float | None = None
+    read_timeout_s: float | None = None
     only_status: bool = False
 
     def __post_init__(self) -> None:

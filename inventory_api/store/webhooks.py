@@ -161,6 +161,7 @@ async def change_webhook(
         values["disabled_at"] = now if is_over else None
     if status != webhook.status or changes.get("url", webhook.url) != webhook.url:
         values |= AFRESH
+        await _give_up_pending(session, webhook_id)
     await _update(session, webhook_id, values)
     after = await find_webhook(session, webhook_id)
     assert after is not None
@@ -170,7 +171,7 @@ async def change_webhook(
 async def rotate_secret(
     session: AsyncSession, webhook_id: str, secret: str, *, ends_at: Instant, now: Instant
 ) -> Outcome:
-    """Sign with another secret from now on, and until `ends_at` with the one before it as well.
+    """Sign with another secret from now on, and until `ends_at` with those before it as well.
 
     Rejects: `UNKNOWN_ID`.
     """
@@ -179,7 +180,7 @@ async def rotate_secret(
         return Outcome(b"{}", Code.UNKNOWN_ID)
     after = webhook._replace(
         secret=secret,
-        secret_before=webhook.secret,
+        secret_before=webhook.secrets_before(now),
         secret_before_ends_at=ends_at,
         version=webhook.version + 1,
         updated_at=now,
@@ -197,6 +198,7 @@ async def replay(session: AsyncSession, webhook_id: str, after: int, *, now: Ins
     webhook = await find_webhook(session, webhook_id, lock=True)
     if webhook is None:
         return Outcome(b"{}", Code.UNKNOWN_ID)
+    await _give_up_pending(session, webhook_id)
     values = {"cursor_seq": after, "cursor_rank": RANK_MAX, "updated_at": now}
     await _update(session, webhook_id, {**values, "version": webhook.version + 1, **AFRESH})
     moved = await find_webhook(session, webhook_id)
@@ -303,6 +305,13 @@ async def _epochs(session: AsyncSession, ids: Collection[str]) -> dict[str, int]
         statement.order_by(WEBHOOK.c.id).with_for_update(), listed(set(ids))
     )
     return {row[0]: row[1] for row in found}
+
+
+async def _give_up_pending(session: AsyncSession, webhook_id: str) -> None:
+    """What was tried in vain is not what comes next any more: it gets a delivery of its own."""
+    of_it = (WEBHOOK_DELIVERY.c.webhook_id == webhook_id) & (WEBHOOK_DELIVERY.c.status == "pending")
+    ended = update(WEBHOOK_DELIVERY).where(of_it)
+    await session.execute(ended.values(status="failed", next_attempt_at=None))
 
 
 async def _update(session: AsyncSession, webhook_id: str, values: Changes) -> None:

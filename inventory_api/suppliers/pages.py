@@ -26,10 +26,10 @@ def next_url(policy: Policy, url: str, following: str) -> str:
     Raises:
         PullFailed: it is another server's, or may not be called.
     """
-    joined = urljoin(url, following)
     try:
+        joined = urljoin(url, following)
         here, there = policy.target(url), policy.target(joined)
-    except ForbiddenAddress as error:
+    except (ForbiddenAddress, ValueError) as error:
         raise PullFailed("foreign_next", f"the link to the next page: {error}") from None
     if (here.scheme, here.host, here.port) != (there.scheme, there.host, there.port):
         raise PullFailed("foreign_next", "the link to the next page leads to another server")

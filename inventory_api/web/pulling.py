@@ -1,8 +1,10 @@
 """A pull as an answer: what has come so far, line by line, and at last the report."""
 
+import asyncio
 from contextlib import suppress
 
 import orjson
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from inventory_api.domain.unavailable import Unavailable
@@ -11,7 +13,7 @@ from inventory_api.suppliers.pull import pull
 from inventory_api.suppliers.runs import End, end
 from inventory_api.suppliers.tally import Tally
 from inventory_api.web.call import Call
-from inventory_api.web.streams import NDJSON, DuplexReply, Spool
+from inventory_api.web.streams import NDJSON, DuplexReply, Spool, disconnected
 
 
 class PullReply(DuplexReply):
@@ -27,9 +29,20 @@ class PullReply(DuplexReply):
         self._is_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = asyncio.current_task()
+        assert sending is not None
+        # The body was read: nothing comes any more but the end of the connection.
+        leaving = asyncio.create_task(disconnected(receive))
+        leaving.add_done_callback(lambda one: one.cancelled() or sending.cancel())
         try:
             await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            if not leaving.done() or leaving.cancelled():
+                raise
+            sending.uncancel()
+            raise ClientDisconnect from None
         finally:
+            leaving.cancel()
             if not self._is_started:
                 # The caller has too many streams already, or left: the next pull must not wait.
                 with suppress(Unavailable):

@@ -130,7 +130,7 @@ class StreamReply(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._streams.opened(self._caller, self._farewell):
-            gone = asyncio.create_task(_disconnected(receive))
+            gone = asyncio.create_task(disconnected(receive))
             if (farewell := self._farewell) is not None:
                 gone.add_done_callback(lambda _: farewell())
             try:
@@ -279,6 +279,7 @@ def body_message(piece: bytes) -> Message:
     return {"type": "http.response.body", "body": piece, "more_body": True}
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Wait until the client has hung up."""
     while (await receive())["type"] != "http.disconnect":
         pass

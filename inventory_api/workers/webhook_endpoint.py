@@ -19,7 +19,7 @@ from inventory_api.domain.events import (
 )
 from inventory_api.domain.types import Instant, Movement
 from inventory_api.domain.unavailable import Draining, Unavailable
-from inventory_api.domain.webhook import Attempted, Webhook, after_attempt
+from inventory_api.domain.webhook import Attempted, Delivery, Webhook, after_attempt
 from inventory_api.feed import Follower, TooSlow
 from inventory_api.outbound.retrying import pause_s
 from inventory_api.service import Service
@@ -114,6 +114,7 @@ class Endpoint:
         self._is_ending = False
         self._look = asyncio.Event()
         self._began: tuple[str, Instant] | None = None
+        self._pending: Delivery | None = None
 
     def change(self, webhook: Webhook) -> None:
         """Go on as somebody wants it now, from where this has got."""
@@ -212,9 +213,15 @@ class Endpoint:
     def _pass(self, seq: int) -> None:
         """All up to a movement is done; nothing behind it was looked at."""
         position = Position(seq, RANK_MAX)
-        if position > self.webhook.position:
-            self.webhook = self.webhook.moved_to(position)
-            self._shared.journal.passed(self.webhook)
+        if position <= self.webhook.position:
+            return
+        self.webhook = self.webhook.moved_to(position)
+        self._shared.journal.passed(self.webhook)
+        if self._pending is not None:
+            # Nobody wants the event any more that failed: somebody has changed the filters.
+            given_up = self._pending._replace(status="failed", next_attempt_at=None)
+            self._shared.journal.delivered(self.webhook, given_up)
+            self._pending = None
 
     async def _deliver(self, event: Event) -> bool:
         """One attempt; whether the next event may follow."""
@@ -226,6 +233,7 @@ class Endpoint:
         if not made.was_sent:
             pause_us = self._us(made.retry_after_s or PAUSE_S * (1 + self._shared.chance()))
             self.webhook = self.webhook._replace(next_attempt_at=Instant(now + pause_us))
+            self._shared.journal.passed(self.webhook)
             return False
         self._note(event, made, now)
         return made.is_success and not self._is_ending
@@ -261,6 +269,7 @@ class Endpoint:
             began_at=self._began[1],
         )
         self._shared.journal.delivered(self.webhook, delivery)
+        self._pending = delivery if delivery.status == "pending" else None
         if made.is_success:
             metrics.delivered(max(0, now - event.recorded_at) / 1_000_000)
             return

@@ -10,8 +10,10 @@ from inventory_api.store.leases import give_back
 from inventory_api.store.supplier_runs import lease_of, list_runs
 from inventory_api.suppliers.pull import pull as pull_begun
 from inventory_api.suppliers.runs import begin, tidy
+from tests.polling import until_told
 from tests.suppliers.feed_server import Asked, FeedServer, Told, listed
 from tests.suppliers.feeds import add_supplier, pull, stock
+from tests.web.served import served
 from tests.web.shop import JSON, Shop, http_client, problem
 
 
@@ -74,6 +76,24 @@ async def test_who_hangs_up_ends_the_pull_and_nothing_is_booked(
     assert (run["status"], run["error"], run["applied"]) == ("failed", "cancelled", False)
     server.answer = lambda _: listed({"P001": 2})
     assert (await pull(shop))["status"] == "complete"
+
+
+async def test_a_connection_that_is_closed_ends_the_pull(shop: Shop, server: FeedServer) -> None:
+    await add_supplier(shop, server)
+    server.answer = gate = Gate(listed({"P001": 1}))
+    async with served(shop.service) as it:
+        async with it.request("POST", "/v1/suppliers/acme/pull", "Content-Length: 0"):
+            await gate.reached.wait()
+
+        async def has_ended() -> bool:
+            (run,) = (await shop.get("/v1/suppliers/acme/runs"))["items"]
+            return bool(run["status"] != "running")
+
+        await until_told(has_ended)
+
+    (run,) = (await shop.get("/v1/suppliers/acme/runs"))["items"]
+    assert (run["status"], run["error"], run["applied"]) == ("failed", "cancelled", False)
+    assert await stock(shop) == {}
 
 
 async def test_a_pull_that_ends_while_it_books_is_done_again_and_each_level_is_set_once(

@@ -87,6 +87,8 @@ async def test_a_secret_that_is_missing_or_no_header_is_told_without_its_value(
         "file:///etc/passwd",
         "http://[::1]/",
         "\\\\evil\\x",
+        "//[::1",
+        "http://[zz]/",
     ],
 )
 async def test_a_link_to_another_server_is_not_followed(

@@ -153,3 +153,18 @@ async def test_a_change_that_is_sent_twice_is_made_once(shop: Shop) -> None:
         assert first.is_success, first.text
         assert (again.status_code, again.content) == (first.status_code, first.content)
         assert again.headers["idempotent-replayed"] == "true"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"paging": {"kind": "next"}},
+        {"paging": {"kind": "next"}, "shape": {"next": "next"}, "format": "csv"},
+    ],
+)
+async def test_links_to_pages_need_a_place_where_they_stand(shop: Shop, fields: JSON) -> None:
+    refused = await shop.http.post("/v1/suppliers", json={**BODY, **fields})
+    await create(shop)
+    changed = await shop.http.patch("/v1/suppliers/acme", json=fields)
+
+    assert wrong_fields(refused) == wrong_fields(changed) == ["paging.kind"]

@@ -125,8 +125,8 @@ async def test_what_neither_arrived_nor_got_lost_stays_under_way(shop: Shop) -> 
     assert [(one["type"], one["location"], one["reason"]) for one in movements] == [
         ("transfer_out", "transit", "transfer"),
         ("transfer_in", "store-1", "transfer"),
-        ("adjust", "transit", "damaged"),
         ("expect", "store-1", "damaged"),
+        ("adjust", "transit", "damaged"),
     ]
     assert await is_sound(shop)
 

@@ -126,6 +126,21 @@ async def test_transfers_and_counts_are_told_of_and_inbounds_are_not(
     assert events[-1]["data"]["reference"] == f"count:{sheet['id']}"
 
 
+async def test_a_receipt_of_which_the_first_line_got_lost_is_a_receipt(
+    calling: Shop, listener: Listener
+) -> None:
+    await listener.begin(events=["transfer.received"])
+    body = {"from": "main", "to": "store-1", "lines": lines(2, 2)}
+    shipped = await post(calling, "/v1/transfers", body)
+    lost = {"sku": "P001", "quantity": 0, "missing": 2, "reason": "lost"}
+    arrived = {"sku": "P002", "quantity": 2}
+    await post(calling, f"/v1/transfers/{shipped['id']}/receive", {"lines": [lost, arrived]})
+
+    (event,) = await listener.events()
+
+    assert {line["sku"] for line in event["data"]["lines"]} == {"P001", "P002"}
+
+
 async def test_a_filter_looks_behind_the_lines_that_an_event_shows(
     calling: Shop, listener: Listener
 ) -> None:

@@ -285,6 +285,49 @@ async def test_a_dead_endpoint_delays_no_other(service: Service) -> None:
     assert set(seqs(received(dead))) == {1}
 
 
+async def test_what_nobody_wants_any_more_leaves_no_failure_behind(
+    service: Service, clock: SettableClock
+) -> None:
+    async with Peer(reply(500), GOOD) as peer:
+        await add(service, webhook("a", peer.url))
+        await sell(service, 1)
+        await until_attempts(service, 1)
+
+        async def change(session: Session, now: Instant) -> Outcome:
+            wanted = {"events": frozenset({"level.out"})}
+            return await change_webhook(session, "a", wanted, if_match=None, now=now)
+
+        await write(service, change)
+        later(service, clock, 60)
+        passed = await until_delivered(service, 1)
+        await service.adjust([{"sku": "P001", "delta": -1}], reason="sale")
+        await until_delivered(service, 2)
+
+    assert (passed.attempts, passed.failing_since, passed.next_attempt_at) == (0, None, None)
+    assert [(one.type, one.status) for one in await deliveries(service)] == [
+        ("level.changed", "failed"),
+        ("level.out", "delivered"),
+    ]
+
+
+async def test_a_secret_that_is_replaced_twice_still_signs_until_its_end(service: Service) -> None:
+    """The answer to a rotation may be lost: what the receiver has is then the one before."""
+    async with Peer(GOOD) as peer:
+        await add(service, hook := webhook("a", peer.url))
+        for secret in (new_secret(), last := new_secret()):
+
+            async def rotate(session: Session, now: Instant, secret: str = secret) -> Outcome:
+                ends_at = Instant(now + 100_000_000)
+                return await rotate_secret(session, "a", secret, ends_at=ends_at, now=now)
+
+            await write(service, rotate)
+        await sell(service, 1)
+        await until_delivered(service, 1)
+
+    (request,) = received(peer)
+    assert request.verify(hook.secret) == request.verify(last)
+
+
 async def test_both_secrets_sign_until_the_old_ones_end(
     service: Service, clock: SettableClock
 ) -> None:

@@ -85,6 +85,7 @@ async def create_a_supplier(call: Call, body: SupplierBody) -> Response | Proble
     """
     code = body["code"]
     columns = _columns(call, {"limits": LIMITS, "shape": {}, "paging": {}, **body})
+    _check_paging(_new(code, columns, call.service.clock()))
 
     async def work(session: Session, now: Instant) -> Outcome:
         columns["due_at"] = None if columns.get("schedule_s") is None else now
@@ -134,7 +135,12 @@ async def change_a_supplier(
     """
     if not body:
         raise invalid("body", "must name at least one field", "必须至少包含一个字段")
-    return await _change(call, supplier, _columns(call, body), body)
+    columns = _columns(call, body)
+    async with call.service.reading() as session:
+        found = await find_supplier(session, supplier)
+    if found is not None:
+        _check_paging(found._replace(**columns))
+    return await _change(call, supplier, columns, body)
 
 
 @router.delete(
@@ -260,6 +266,21 @@ async def _change(
 
     outcome = await call.service.transact(work, actor=call.principal.id, key=key_of(call, body))
     return answered(outcome)
+
+
+def _check_paging(supplier: Supplier) -> None:
+    """Refuse links to next pages without a place for them: the first page would pass for the list.
+
+    Raises:
+        Invalid: names `paging.kind`.
+    """
+    is_linked = orjson.loads(supplier.paging)["kind"] == "next"
+    if is_linked and (supplier.format != "json" or orjson.loads(supplier.shape)["next"] is None):
+        raise invalid(
+            "paging.kind",
+            "next needs the format json and shape.next, where a page names the next one",
+            "next 需要 json 格式和 shape.next",
+        )
 
 
 def _columns(call: Call, body: Fields) -> dict[str, Any]:
