@@ -16,7 +16,7 @@ from tests.databases import is_file
 from tests.server import ServerProcess, wait_until
 
 CHANGES = 3_000
-CHANGES_SAMPLED = 300
+CHANGES_SAMPLED = 200
 CLIENTS = 64
 WARM_UP_CHANGES = 20
 PATIENCE_MAX_S = 0.03

@@ -16,7 +16,7 @@ from tests.battery.oracle import audit
 from tests.server import ServerProcess
 
 KILLS = 50
-KILLS_SAMPLED = 5
+KILLS_SAMPLED = 3
 CLIENTS = 32
 ANSWERS_MAX = 400  # of one life: enough for several folds of the write-ahead log in all
 ANSWERS_AFTERWARDS = 100  # of the processes that were not killed

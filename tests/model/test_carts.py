@@ -276,7 +276,7 @@ def lines_of(wanted: list[Wanted]) -> tuple[ReserveLine, ...]:
 # Reducing a failure to its shortest case takes minutes.
 @pytest.mark.timeout(900)
 def test_carts_are_what_a_dict_says(migrated: Template) -> None:
-    run(partial(Carts, migrated), size(examples=25, steps=50))
+    run(partial(Carts, migrated), size(examples=10, steps=50))
 
 
 STEPS = int(os.environ.get("MODEL_STEPS", "10000"))

@@ -368,7 +368,7 @@ def told(outcome: Outcome, lines: int) -> Verdict:
 # Reducing a failure to its shortest case takes minutes.
 @pytest.mark.timeout(900)
 def test_the_service_does_what_the_dict_does(migrated: Template) -> None:
-    run(partial(Inventory, migrated), size(examples=40, steps=80))
+    run(partial(Inventory, migrated), size(examples=15, steps=60))
 
 
 @pytest.mark.slow
