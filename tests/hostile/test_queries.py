@@ -1,12 +1,13 @@
 """Bad values in every parameter of every query: refused by name."""
 
+from itertools import islice
 from urllib.parse import quote
 
 import httpx
 import pytest
 
 from tests.hostile.fields import alternatives
-from tests.hostile.values import TEXTS, is_legal_text
+from tests.hostile.values import TEXTS, every_so_many, is_legal_text
 from tests.web.document import OPERATIONS, Operation
 from tests.web.shop import JSON, Shop, wrong_fields
 
@@ -82,19 +83,21 @@ def _fulfils(name: str, schema: JSON, text: str) -> bool:
 
 
 @every_query
+@every_so_many
 async def test_a_bad_value_is_refused_and_its_parameter_is_named(
-    shop: Shop, operation: Operation
+    shop: Shop, operation: Operation, every: int
 ) -> None:
     wrong = {}
 
-    for parameter in operation.parameters("query"):
+    for number, parameter in enumerate(operation.parameters("query")):
         name = parameter["name"]
-        for label, text in VALUES.items():
+        for label, text in islice(VALUES.items(), number % every, None, every):
             encoded = quote(text, safe="", errors="surrogatepass")
             answer = await ask(shop, operation, f"{name}={encoded}")
             if is_legal(parameter, text) and not is_beyond(operation, name, text):
-                # The demo has no supplier.
-                is_right = answer.status_code == (404 if "{supplier}" in operation.path else 200)
+                # The demo has no supplier, and no webhook.
+                is_missing = "{supplier}" in operation.path or "{webhook_id}" in operation.path
+                is_right = answer.status_code == (404 if is_missing else 200)
             else:
                 is_right = answer.status_code == 422 and set(wrong_fields(answer)) <= {
                     name,

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from typing import Any, NamedTuple
 
+import pytest
+
 from tests.hostile.fields import Field, alternatives
 
 JSON = Any  # Any: a schema
@@ -112,6 +114,12 @@ MALFORMED = {
     "cut-escape": '"\\ud8"',
     "unclosed": '"a',
 }
+
+
+# Each value is tried in a third of the fields, or in all of them.
+every_so_many = pytest.mark.parametrize(
+    "every", [pytest.param(3, id="third"), pytest.param(1, id="all", marks=pytest.mark.slow)]
+)
 
 
 class Literal(NamedTuple):

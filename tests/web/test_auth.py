@@ -138,6 +138,7 @@ async def call(
     return await http.request(operation.method, url, headers={**own, **headers}, **sent)
 
 
+@pytest.mark.sqlite  # whom a route lets in is declared, and no business of the database
 @every_operation
 async def test_an_operation_is_closed_to_every_credential_but_a_good_key(
     keys: Keys, operation: Operation
@@ -157,6 +158,7 @@ async def test_an_operation_is_closed_to_every_credential_but_a_good_key(
     assert len({(one.json()["title"], one.json()["detail"]) for one in refused}) <= 1
 
 
+@pytest.mark.sqlite  # whom a route lets in is declared, and no business of the database
 @every_operation
 async def test_an_operation_is_open_from_its_scope_upwards(
     keys: Keys, operation: Operation
@@ -174,6 +176,7 @@ async def test_an_operation_is_open_from_its_scope_upwards(
         assert answers[scope].status_code not in (401, 403)
 
 
+@pytest.mark.sqlite  # whom a route lets in is declared, and no business of the database
 @every_operation
 async def test_a_key_in_the_url_opens_nothing(keys: Keys, operation: Operation) -> None:
     key = keys.good["admin"]
@@ -184,6 +187,7 @@ async def test_a_key_in_the_url_opens_nothing(keys: Keys, operation: Operation) 
         assert key not in answer.text
 
 
+@pytest.mark.sqlite  # whom a route lets in is declared, and no business of the database
 @every_operation
 async def test_everything_is_open_while_no_key_exists(shop: Shop, operation: Operation) -> None:
     answer = await call(shop.http, operation, {})
