@@ -23,7 +23,7 @@ BENCH = {"P003": 1, "P002": 3}
 ROUNDS = pytest.mark.parametrize(
     "rounds",
     [
-        pytest.param(3, id="sample"),
+        pytest.param(2, id="sample"),
         pytest.param(200, id="full", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
     ],
 )

@@ -21,7 +21,7 @@ UNITS = 3
 ROUNDS = pytest.mark.parametrize(
     "rounds",
     [
-        pytest.param(3, id="sample"),
+        pytest.param(2, id="sample"),
         pytest.param(200, id="full", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
     ],
 )
