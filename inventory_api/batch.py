@@ -115,12 +115,14 @@ async def _require_own_holds(
     Raises:
         StorageConflict: there is such a hold.
     """
+    if not is_shared(session):
+        return
     without = {
         one.reference
         for one in commands
         if isinstance(one, Reserve) and one.reference and snapshot.open_hold(one.reference) is None
     }
-    if without and is_shared(session) and await open_ids(session, without) - snapshot.holds.keys():
+    if without and await open_ids(session, without) - snapshot.holds.keys():
         raise StorageConflict
 
 

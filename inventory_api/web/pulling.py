@@ -1,7 +1,8 @@
 """A pull as an answer: what has come so far, line by line, and at last the report."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import orjson
 from starlette.requests import ClientDisconnect
@@ -27,22 +28,18 @@ class PullReply(DuplexReply):
         self._begun = begun
         self._is_forced = is_forced
         self._is_started = False
+        self._has_left = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sending = asyncio.current_task()
-        assert sending is not None
-        # The body was read: nothing comes any more but the end of the connection.
-        leaving = asyncio.create_task(disconnected(receive))
-        leaving.add_done_callback(lambda one: one.cancelled() or sending.cancel())
+        self._receive = receive
         try:
             await super().__call__(scope, receive, send)
         except asyncio.CancelledError:
-            if not leaving.done() or leaving.cancelled():
+            if not self._has_left:
                 raise
-            sending.uncancel()
+            # The pull was cancelled, and not the request.
             raise ClientDisconnect from None
         finally:
-            leaving.cancel()
             if not self._is_started:
                 # The caller has too many streams already, or left: the next pull must not wait.
                 with suppress(Unavailable):
@@ -52,13 +49,34 @@ class PullReply(DuplexReply):
         self._is_started = True
         assert self._begun.run is not None
         spool.write(_line({"phase": "started", "run": self._begun.run.id}))
-        run = await pull(
-            self._service,
-            self._begun,
-            is_forced=self._is_forced,
-            tell=lambda progress: spool.write(_line(progress)),
-        )
+        with self._ended_by_hanging_up():
+            run = await pull(
+                self._service,
+                self._begun,
+                is_forced=self._is_forced,
+                tell=lambda progress: spool.write(_line(progress)),
+            )
         spool.write(_line({"end": True, **shown_run(run)}))
+
+    @contextmanager
+    def _ended_by_hanging_up(self) -> Iterator[None]:
+        """The current task is cancelled inside when the client closes its connection."""
+        making = asyncio.current_task()
+        assert making is not None
+
+        def end_it(leaving: asyncio.Task[None]) -> None:
+            if not leaving.cancelled():
+                self._has_left = True
+                making.cancel()
+
+        # The body was read: nothing comes any more but the end of the connection.
+        leaving = asyncio.create_task(disconnected(self._receive))
+        leaving.add_done_callback(end_it)
+        try:
+            yield
+        finally:
+            leaving.remove_done_callback(end_it)
+            leaving.cancel()
 
 
 def _line(value: dict[str, object]) -> bytes:
