@@ -55,6 +55,7 @@ class LevelRead(Level):
     backorder_limit: int | None
     reorder_point: int | None
     reorder_to: int | None
+    alert: str
 
 
 class AdjustResult(BaseModel):
@@ -153,7 +154,7 @@ def level(sku: str, location: str) -> dict[str, object]:
 
 def level_read(sku: str, location: str) -> dict[str, object]:
     """A constant level with its policy."""
-    policy = {"backorder_limit": 0, "reorder_point": None, "reorder_to": None}
+    policy = {"backorder_limit": 0, "reorder_point": None, "reorder_to": None, "alert": "ok"}
     return level(sku, location) | policy
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from benchmarks import bare_sqlite, naive, report
 from benchmarks.figures import FIGURES, Round, judge
 from benchmarks.measure import CONNECTIONS, Cores, Load, MeasurementError, cpu_seconds, serving
-from benchmarks.rounds import UVICORN
+from benchmarks.rounds import UVICORN, Bench, Size
 from benchmarks.seed import ORDER_LINES, seed
 
 BURN_IN_A_THREAD = """
@@ -199,6 +199,13 @@ def test_the_bare_loop_books_what_it_counts(tmp_path: Path, unique: bool) -> Non
     database.close()
     assert booked["lines"] == levels > 0
     assert booked["cpu_s"] > 0
+
+
+def test_the_service_and_its_no_ops_answer_alike(tmp_path: Path) -> None:
+    """Else the bench measures nothing: it ends before the first round."""
+    bench = Bench(folder=tmp_path, large=Size(10, 20), seconds=0.1, cores=HERE, say=lambda _: None)
+
+    bench.prepare()
 
 
 def test_a_refused_request_is_no_measurement(tmp_path: Path) -> None:
