@@ -1,7 +1,7 @@
 """`make bench`: what a request costs the server, as ratios to honest references.
 
-Each round starts every server anew, one after the other on the same core, and asks each for the
-same things. A figure is a ratio within one round; its median over the rounds is judged.
+Each round starts every server anew, all on the same core, and asks them for the same things, one
+after the other. A figure is a ratio within one round; its median over the rounds is judged.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""One round of the bench: every server in turn on the same core, asked for the same things."""
+"""One round of the bench: all servers on the same core, asked in turn for the same things."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,18 @@ class Size:
 
 
 SMALL = Size(1_000, 5_000)
+PLAN = (
+    ("adjust", ("no-op model", "no-op plain", "naive", "small", "large")),
+    ("hot", ("naive", "small", "large")),
+    ("keyed", ("small",)),
+    ("read", ("no-op model", "no-op plain", "small", "large")),
+    ("batch", ("small", "large")),
+    ("batches", ("small",)),
+    ("stretch", ("small", "large")),
+    # Holds come last: they are kept, and the others are measured on goods that have few.
+    ("reserve", ("no-op model", "no-op plain", "small")),
+)
+"""What is asked in a round, and of whom, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,22 +90,35 @@ class Bench:
             raise MeasurementError(f"The servers do not answer alike: {shapes}")
 
     def round(self, number: int) -> Round:
-        """Everything once, by name; a figure is a ratio of these."""
+        """Everything once, by name; a figure is a ratio of these.
+
+        All servers run, and one at a time is asked. What is compared is measured one directly after
+        the other: a machine that has other work to do slows both.
+        """
+        databases = ("naive", "small", "large")
+        before = {name: _movements(self._path(name)) for name in databases}
         runs: dict[str, Load] = {}
-        for variant in ("model", "plain"):
-            with self._noop(variant) as server:
-                runs |= self._loads(
-                    server, ("adjust", "reserve", "read"), f"no-op {variant} ", number
-                )
-        runs |= self._booked("naive", self._naive(), ("adjust", "hot"), "naive ", number)
-        runs["bare"] = self._bare(SMALL.items)
-        runs["bare unique"] = self._bare(SMALL.items, "unique")
-        runs["large bare"] = self._bare(self.large.items)
-        both = ("adjust", "hot", "batch", "stretch", "read")
-        # Holds come last: they are kept, and the others are measured on goods that have few.
-        ours = ("keyed", "batches", *both, "reserve")
-        runs |= self._booked("small", self._ours("small"), ours, "", number)
-        return runs | self._booked("large", self._ours("large"), both, "large ", number)
+        with ExitStack() as running:
+            servers = {
+                name: running.enter_context(server)
+                for name, server in {
+                    "no-op model": self._noop("model"),
+                    "no-op plain": self._noop("plain"),
+                    "naive": self._naive(),
+                    "small": self._ours("small"),
+                    "large": self._ours("large"),
+                }.items()
+            }
+            for scenario, asked in PLAN:
+                if scenario == "batch":
+                    runs["bare"] = self._bare(SMALL.items)
+                    runs["bare unique"] = self._bare(SMALL.items, "unique")
+                    runs["large bare"] = self._bare(self.large.items)
+                for name in asked:
+                    runs[_run(name, scenario)] = self._load(servers[name], name, scenario, number)
+        for name in databases:
+            _check_booked(name, runs, _movements(self._path(name)) - before[name])
+        return runs
 
     def verify(self) -> None:
         """The service's own check that the ledger explains every number it has booked."""
@@ -127,39 +152,11 @@ class Bench:
         log = self.folder / "servers.log"
         return serving(arguments, on=self.cores, log=log, ready=ready, environment=environment)
 
-    def _loads(
-        self, server: Server, scenarios: Iterable[str], prefix: str, number: int
-    ) -> dict[str, Load]:
-        items = self.large.items if prefix == "large " else SMALL.items
-        loads = {}
-        for scenario in scenarios:
-            load = server.load(scenario, items=items, seconds=self.seconds, seed=2 * number)
-            self.say(f"  {prefix}{scenario}: {load.cpu_us:,.1f} µs of CPU per request")
-            loads[prefix + scenario] = load
-        return loads
-
-    def _booked(
-        self,
-        name: str,
-        starting: AbstractContextManager[Server],
-        scenarios: Iterable[str],
-        prefix: str,
-        number: int,
-    ) -> dict[str, Load]:
-        """The loads of a server whose database afterwards holds what was acknowledged."""
-        before = _movements(self._path(name))
-        with starting as server:
-            loads = self._loads(server, scenarios, prefix, number)
-        booked = _movements(self._path(name)) - before
-        changes = [run for run in loads if not run.endswith("read")]
-        acknowledged = sum(loads[run].lines_sent for run in changes)
-        # wrk hangs up when its time is over: what was under way then is booked and not counted.
-        under_way = sum(
-            2 * CONNECTIONS[run.removeprefix(prefix)] * loads[run].lines for run in changes
-        )
-        if not acknowledged <= booked <= acknowledged + under_way:
-            raise MeasurementError(f"{name}: {acknowledged} acknowledged, {booked} booked")
-        return loads
+    def _load(self, server: Server, name: str, scenario: str, number: int) -> Load:
+        items = self.large.items if name == "large" else SMALL.items
+        load = server.load(scenario, items=items, seconds=self.seconds, seed=2 * number)
+        self.say(f"  {_run(name, scenario)}: {load.cpu_us:,.1f} µs of CPU per request")
+        return load
 
     def _bare(self, items: int, *options: str) -> Load:
         with tempfile.TemporaryDirectory(dir=self.folder) as made:
@@ -174,6 +171,24 @@ class Bench:
         return Load(
             requests=batches, seconds=seen["seconds"], cpu_s=seen["cpu_s"], lines=BATCH_LINES
         )
+
+
+def _run(name: str, scenario: str) -> str:
+    """What a run is called; those on the small database have no other name than what they do."""
+    return scenario if name == "small" else f"{name} {scenario}"
+
+
+def _check_booked(name: str, runs: Round, booked: int) -> None:
+    """Whether a database holds what its server has acknowledged.
+
+    wrk hangs up when its time is over: what was under way then is booked and not counted.
+    """
+    changes = [one for one, asked in PLAN if name in asked and one != "read"]
+    loads = {one: runs[_run(name, one)] for one in changes}
+    acknowledged = sum(load.lines_sent for load in loads.values())
+    under_way = sum(2 * CONNECTIONS[one] * load.lines for one, load in loads.items())
+    if not acknowledged <= booked <= acknowledged + under_way:
+        raise MeasurementError(f"{name}: {acknowledged} acknowledged, {booked} booked")
 
 
 def _url(path: Path) -> str:

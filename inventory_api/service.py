@@ -271,7 +271,7 @@ class Service:
     def adjust_line(self, line: Fields, reason: str) -> AdjustLine:
         """A line of an adjustment with its defaults filled in."""
         get = line.get
-        return AdjustLine(
+        values = (
             line["sku"],
             get("location") or self.default_location,
             line["delta"],
@@ -279,6 +279,8 @@ class Service:
             get("line_id"),
             get("group"),
         )
+        # Past the named constructor, which costs twice as much for each line of a batch.
+        return tuple.__new__(AdjustLine, values)
 
     def set_line(self, line: Fields, reason: str) -> SetLine:
         """A line of a count with its defaults filled in."""

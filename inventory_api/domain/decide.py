@@ -234,22 +234,28 @@ def _judge_together(lines: Sequence[Line], snapshot: Snapshot) -> list[Result]:
     """Judge lines on a draft that replaces the snapshot's levels only if none is refused."""
     draft: dict[Key, Level] = {}
     line_ids: set[str] = set()
-    results = [_judge(line, draft, line_ids, snapshot) for line in lines]
+    is_clear = not (snapshot.barred_items or snapshot.barred_locations or snapshot.kits)
+    results = [_judge(line, draft, line_ids, snapshot, is_clear) for line in lines]
     if not _has_refused(results):
         snapshot.levels.update(draft)
         snapshot.line_ids |= line_ids
     return results
 
 
-def _judge(line: Line, draft: dict[Key, Level], line_ids: set[str], snapshot: Snapshot) -> Result:
+def _judge(
+    line: Line,
+    draft: dict[Key, Level],
+    line_ids: set[str],
+    snapshot: Snapshot,
+    is_clear: bool,
+) -> Result:
     """One line against the running balance: known before, barred, stale, too little.
 
-    A count is a fact, whatever its reason.
+    A count is a fact, whatever its reason. `is_clear`: nothing bars any line.
     """
     line_id = line.line_id
     if line_id is not None and (line_id in snapshot.line_ids or line_id in line_ids):
         return Duplicate(line)
-    is_clear = not (snapshot.barred_items or snapshot.barred_locations or snapshot.kits)
     if not is_clear and (barred := _bar(line, snapshot)) is not None:
         return barred
     if isinstance(line, TransferLine):

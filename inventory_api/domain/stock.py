@@ -44,8 +44,8 @@ def guard(level: Level, delta: int, *, is_fact: bool) -> Rejection | None:
             return None
         facts = {"on_hand": level.on_hand, "maximum": UNITS_MAX}
         return Rejection(Code.QUANTITY_OUT_OF_RANGE, facts)
-    _, _, _, reserved, committed, _, _, _, kept, limit, _, _, _, _, _ = level
-    left = on_hand - reserved - committed - kept
+    # By position: reserved, committed, safety stock and backorder limit.
+    left, limit = on_hand - level[3] - level[4] - level[8], level[9]
     if on_hand >= 0 and (is_fact or limit is None or left >= -limit):
         return None
     return shortage(level, -delta, is_fact=is_fact)

@@ -11,7 +11,7 @@ one array for each column for PostgreSQL's `unnest`.
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -28,7 +28,6 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
-    column,
     func,
     insert,
     select,
@@ -41,12 +40,12 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql import ClauseElement, FromClause
+from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnClause, FunctionElement, TableClause
-from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from inventory_api.store.connection import OneHopConnection
+from inventory_api.store.connection import OneHopConnection, Step
 
 # Any: values of rows and parameters have no narrower type in a driver.
 Row = tuple[Any, ...]
@@ -160,32 +159,6 @@ def _compile_greater(element: greater, compiler: SQLCompiler, **given: Any) -> s
     return f"{name}({compiler.process(element.clauses, **given)})"
 
 
-class _RowsType(UserDefinedType[Any]):
-    """An array of rows of a named type."""
-
-    cache_ok = True
-    # Without the cast the server would not know the parameter's type.
-    render_bind_cast = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_: Any) -> str:
-        """The type's name."""
-        return f"{self.name}[]"
-
-
-def typed_rows(name: str, kind: str, columns: Sequence[ColumnElement[Any]]) -> FromClause:
-    """A list of tuples as a table: the parameter `name`, of PostgreSQL's type `kind`.
-
-    One array of rows, and not one array for each column: the driver looks at each value of an
-    array to find arrays in it, and at rows once, which is half of what a batch costs it.
-    """
-    rows = func.unnest(bindparam(name, type_=_RowsType(kind)))
-    given = (column(str(one.key), one.type) for one in columns)
-    return rows.table_valued(*given).render_derived(name=f"new_{name}")
-
-
 class Lock(Enum):
     """What becomes of rows that another transaction has locked; on SQLite there are none."""
 
@@ -277,16 +250,21 @@ class Many:
         self._at_once = Prepared(at_once(rows))  # type: ignore[arg-type]  # a table all the same
         self._names = names
 
+    @property
+    def one_by_one(self) -> str:
+        """The text that a file is handed with the rows."""
+        return self._one_by_one.of("sqlite").sql
+
     async def run(self, connection: AsyncConnection, rows: Sequence[Row]) -> None:
-        """All rows, in one crossing to the driver."""
-        if (file := _file_of(connection)) is not None:
-            sql = self._one_by_one.of("sqlite").sql
-            await _ask(file, sqlite3.Cursor.executemany, sql, rows)
-            return
+        """All rows at once, by a server."""
         statement = self._at_once.of("postgresql")
         columns = dict(zip(self._names, zip(*rows, strict=True), strict=True))
         values = tuple(list(columns[name]) for name in statement.names)
         await connection.exec_driver_sql(statement.sql, values)
+
+
+Work = tuple[Many, Sequence[Row]]
+"""A statement and the rows for which it runs."""
 
 
 def many_inserts(
@@ -358,8 +336,21 @@ def is_shared(session: AsyncSession) -> bool:
 
 async def execute_many(session: AsyncSession, statement: Many, rows: Sequence[Row]) -> None:
     """Run a statement for each row; nothing for no rows."""
-    if rows:
-        await statement.run(await session.connection(), rows)
+    await execute_all(session, [(statement, rows)])
+
+
+async def execute_all(session: AsyncSession, works: Iterable[Work]) -> None:
+    """Run statements in order, each for each of its rows; in a file by one crossing for all."""
+    todo = [(statement, rows) for statement, rows in works if rows]
+    if not todo:
+        return
+    connection = await session.connection()
+    if (file := _file_of(connection)) is not None:
+        run = sqlite3.Cursor.executemany
+        await _ask(file, [(run, statement.one_by_one, rows) for statement, rows in todo])
+        return
+    for statement, rows in todo:
+        await statement.run(connection, rows)
 
 
 async def fetch(
@@ -370,7 +361,7 @@ async def fetch(
     compiled = statement.of(connection.dialect.name)
     values = compiled.values(parameters)
     if (file := _file_of(connection)) is not None:
-        return await _ask(file, sqlite3.Cursor.execute, compiled.sql, values)
+        return await _ask(file, [(sqlite3.Cursor.execute, compiled.sql, values)])
     result = await connection.exec_driver_sql(compiled.sql, values)
     cursor = result.cursor
     assert cursor is not None, "the statement gives rows"
@@ -387,12 +378,11 @@ def _file_of(connection: AsyncConnection) -> OneHopConnection | None:
     return driver if isinstance(driver, OneHopConnection) else None
 
 
-async def _ask(
-    file: OneHopConnection, run: Callable[..., sqlite3.Cursor], sql: str, values: Sequence[Any]
-) -> list[Row]:
-    """One crossing to the driver; its errors are SQLAlchemy's, as everywhere."""
+async def _ask(file: OneHopConnection, steps: Sequence[Step]) -> list[Row]:
+    """One crossing to the driver; the rows of the last step, errors as SQLAlchemy has them."""
     try:
-        rows, *_ = await file.hop(run, sql, values)
+        rows, *_ = await file.hop(*steps)
     except sqlite3.Error as error:
+        sql = "; ".join(sql for _, sql, _ in steps)
         raise DBAPIError.instance(sql, None, error, sqlite3.Error) from error
     return rows

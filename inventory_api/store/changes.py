@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, bindparam, literal_column, null, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from inventory_api.domain.ledger import Balance, MovementRow, OnHand
+from inventory_api.domain.ledger import MovementRow
 from inventory_api.domain.types import Instant, Level, Operation
 from inventory_api.store.bulk import (
     execute_many,
@@ -72,14 +72,6 @@ async def insert_movements(session: AsyncSession, movements: Sequence[MovementRo
     await execute_many(session, INSERT_MOVEMENTS, movements)
 
 
-async def insert_simple_movements(
-    session: AsyncSession, movements: Sequence[MovementRow], *, are_calm: bool
-) -> None:
-    """Append the movements of a simple batch, which have no other columns than change there."""
-    statement = INSERT_CALM_MOVEMENTS if are_calm else INSERT_SIMPLE_MOVEMENTS
-    await execute_many(session, statement, movements)
-
-
 async def insert_operations(session: AsyncSession, operations: Sequence[Operation]) -> None:
     """Record the operations of the batch."""
     await execute_many(session, INSERT_OPERATIONS, operations)
@@ -88,15 +80,3 @@ async def insert_operations(session: AsyncSession, operations: Sequence[Operatio
 async def insert_levels(session: AsyncSession, levels: Sequence[Level]) -> None:
     """Create the levels that the batch opened."""
     await execute_many(session, INSERT_LEVELS, levels)
-
-
-async def update_levels(session: AsyncSession, balances: Sequence[Balance]) -> None:
-    """Bring the levels to their balances after the batch; policies are not touched."""
-    await execute_many(session, UPDATE_LEVELS, balances)
-
-
-async def update_on_hand(
-    session: AsyncSession, balances: Sequence[OnHand], *, are_calm: bool
-) -> None:
-    """As `update_levels` where nothing but on hand, and alerts unless calm, has changed."""
-    await execute_many(session, UPDATE_CALM if are_calm else UPDATE_ON_HAND, balances)

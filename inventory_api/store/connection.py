@@ -1,4 +1,4 @@
-"""An aiosqlite connection that crosses to its thread once per statement.
+"""An aiosqlite connection that crosses to its thread once per statement, or for several.
 
 SQLAlchemy's adapter asks aiosqlite for a cursor, a statement, the rows and the cursor's end: four
 crossings, each a wake-up of two threads. Here one crossing does all, and opens the transaction too
@@ -18,6 +18,8 @@ Parameters = Sequence[Any]
 Description = tuple[tuple[Any, ...], ...] | None
 R = TypeVar("R")
 Outcome = tuple[list[Any], Description, int, int | None]
+Step = tuple[Callable[..., sqlite3.Cursor], str, Parameters]
+"""How the cursor is asked, a statement, and its parameters."""
 
 
 class OneHopCursor:
@@ -37,11 +39,11 @@ class OneHopCursor:
 
     async def execute(self, sql: str, parameters: Parameters = ()) -> None:
         """Run one statement and keep its rows."""
-        self._keep(await self._connection.hop(sqlite3.Cursor.execute, sql, parameters))
+        self._keep(await self._connection.hop((sqlite3.Cursor.execute, sql, parameters)))
 
     async def executemany(self, sql: str, parameters: Sequence[Parameters]) -> None:
         """Run one statement for each of many parameters."""
-        self._keep(await self._connection.hop(sqlite3.Cursor.executemany, sql, parameters))
+        self._keep(await self._connection.hop((sqlite3.Cursor.executemany, sql, parameters)))
 
     async def fetchall(self) -> list[Any]:
         """The rows of the last statement."""
@@ -85,11 +87,9 @@ class OneHopConnection(aiosqlite.Connection):
         """A cursor, made without asking the thread."""
         return OneHopCursor(self)
 
-    async def hop(
-        self, run: Callable[..., sqlite3.Cursor], sql: str, parameters: Sequence[Any]
-    ) -> Outcome:
-        """Open the transaction if none is open, run, fetch: one crossing."""
-        return await self._cross(partial(self._run, run, sql, parameters))
+    async def hop(self, *steps: Step) -> Outcome:
+        """Open the transaction if none is open, run the steps, fetch from the last: one crossing."""
+        return await self._cross(partial(self._run, steps))
 
     async def _cross(self, work: Callable[[], R]) -> R:
         result: R = await self._execute(work)  # type: ignore[no-untyped-call]  # aiosqlite's
@@ -105,13 +105,12 @@ class OneHopConnection(aiosqlite.Connection):
                 self._conn.execute("ROLLBACK")
             raise
 
-    def _run(
-        self, run: Callable[..., sqlite3.Cursor], sql: str, parameters: Sequence[Any]
-    ) -> Outcome:
+    def _run(self, steps: Sequence[Step]) -> Outcome:
         cursor = self._conn.cursor()
         if not self._conn.in_transaction:
             cursor.execute(self._begin)
-        run(cursor, sql, parameters)
+        for run, sql, parameters in steps:
+            run(cursor, sql, parameters)
         rows = cursor.fetchall() if cursor.description else []
         return rows, cursor.description, cursor.rowcount, cursor.lastrowid
 

@@ -24,7 +24,7 @@ from inventory_api.store.bulk import (
     VALUES,
     Lock,
     Prepared,
-    execute_many,
+    Work,
     fetch,
     listed,
     many_upserts,
@@ -156,12 +156,11 @@ async def counts_named(session: AsyncSession, commands: Iterable[object]) -> Cou
     return counts
 
 
-async def keep_counts(session: AsyncSession, counts: Counts) -> None:
-    """Write counts and their lines, new ones and changed ones."""
+def kept_counts(counts: Counts) -> list[Work]:
+    """What writes counts and their lines, new ones and changed ones."""
     sheets = [tuple(counts.sheets[name]) for name in sorted(counts.changed_sheets)]
-    await execute_many(session, _KEEP_SHEETS, sheets)
     lines = [tuple(counts.lines[name][sku]) for name, sku in sorted(counts.changed_lines)]
-    await execute_many(session, _KEEP_LINES, lines)
+    return [(_KEEP_SHEETS, sheets), (_KEEP_LINES, lines)]
 
 
 def _whole_locations(opened: Iterable[OpenCount]) -> Mapping[LocationCode, int]:

@@ -1,6 +1,6 @@
 """Reservations: found with what they have, written with what has become of them."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, and_, bindparam, case, cast, func, literal_column, select, true
@@ -17,7 +17,7 @@ from inventory_api.store.bulk import (
     VALUES,
     Lock,
     Prepared,
-    execute_many,
+    Work,
     fetch,
     listed,
     many_updates,
@@ -329,14 +329,14 @@ async def promises_at(
     return found
 
 
-async def keep_holds(session: AsyncSession, holds: Iterable[Hold]) -> None:
-    """Write reservations with their allocations, new ones and changed ones."""
-    kept = list(holds)
-    await execute_many(session, _KEEP_RESERVATIONS, [tuple(one.reservation) for one in kept])
-    rows = [tuple(row) for one in kept for row in one.allocations]
-    await execute_many(session, _KEEP_ALLOCATIONS, rows)
+def kept_holds(holds: Collection[Hold]) -> list[Work]:
+    """What writes reservations with their allocations, new ones and changed ones."""
+    return [
+        (_KEEP_RESERVATIONS, [tuple(one.reservation) for one in holds]),
+        (_KEEP_ALLOCATIONS, [tuple(row) for one in holds for row in one.allocations]),
+    ]
 
 
-async def retime(session: AsyncSession, times: dict[Key, Instant | None]) -> None:
-    """Tell levels that did not move when their first hold ends."""
-    await execute_many(session, _RETIME, [(at, *key) for key, at in sorted(times.items())])
+def retimed(times: dict[Key, Instant | None]) -> Work:
+    """What tells levels that did not move when their first hold ends."""
+    return (_RETIME, [(at, *key) for key, at in sorted(times.items())])

@@ -1,6 +1,6 @@
 """Shipments: found with their lines, written with what has become of them."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, literal_column, select
@@ -13,7 +13,7 @@ from inventory_api.store.bulk import (
     VALUES,
     Lock,
     Prepared,
-    execute_many,
+    Work,
     fetch,
     listed,
     many_upserts,
@@ -170,8 +170,9 @@ async def expected_at_levels(
     return found
 
 
-async def keep_shipments(session: AsyncSession, consignments: Iterable[Consignment]) -> None:
-    """Write shipments with their lines, new ones and changed ones."""
-    kept = list(consignments)
-    await execute_many(session, _KEEP_SHIPMENTS, [tuple(one.shipment) for one in kept])
-    await execute_many(session, _KEEP_LINES, [tuple(row) for one in kept for row in one.lines])
+def kept_shipments(consignments: Collection[Consignment]) -> list[Work]:
+    """What writes shipments with their lines, new ones and changed ones."""
+    return [
+        (_KEEP_SHIPMENTS, [tuple(one.shipment) for one in consignments]),
+        (_KEEP_LINES, [tuple(row) for one in consignments for row in one.lines]),
+    ]

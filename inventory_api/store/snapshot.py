@@ -189,7 +189,8 @@ async def snapshot_of(
 
     `locations` are looked at too, though none of their levels is named; `recent` levels are known.
     """
-    levels = {key: recent[key] for key in keys if key in recent} if recent else {}
+    found = zip(keys, map(recent.get, keys), strict=True) if recent else ()
+    levels = {key: level for key, level in found if level is not None}
     if sourced or len(levels) < len(keys):
         levels |= await _lock_levels(session, keys - levels.keys(), sourced)
     unseen = keys - levels.keys() if len(levels) < len(keys) or sourced else set()

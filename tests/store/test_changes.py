@@ -5,11 +5,12 @@ from sqlalchemy.exc import IntegrityError
 
 from inventory_api.domain.types import Instant, Level
 from inventory_api.service import Service
+from inventory_api.store.bulk import execute_many
 from inventory_api.store.changes import (
+    UPDATE_LEVELS,
     advance_head,
     insert_levels,
     insert_movements,
-    update_levels,
 )
 from inventory_api.store.database import Database
 from inventory_api.store.snapshot import levels_of
@@ -48,7 +49,7 @@ async def test_balances_are_updated_and_policies_left_alone(service: Service) ->
     policy = {"safety_stock": 2, "reorder_point": 3, "reorder_to": 9}
     async with service.database.writer() as session:
         await insert_levels(session, [opened._replace(**policy)])  # type: ignore[arg-type]
-        await update_levels(session, [(7, 1, 2, 3, 2, 8, Instant(99), 1, *key())])
+        await execute_many(session, UPDATE_LEVELS, [(7, 1, 2, 3, 2, 8, Instant(99), 1, *key())])
         found = (await levels_of(session, [key()]))[key()]
 
     assert found == Level(*key(), 7, 1, 2, 3, 2, 8, 2, 0, 3, 9, Instant(99), 1)
@@ -57,7 +58,7 @@ async def test_balances_are_updated_and_policies_left_alone(service: Service) ->
 async def test_nothing_to_write_is_no_statement(database: Database) -> None:
     async with database.writer() as session:
         await insert_levels(session, [])
-        await update_levels(session, [])
+        await execute_many(session, UPDATE_LEVELS, [])
         await insert_movements(session, [])
 
         assert not session.in_transaction()

@@ -169,7 +169,7 @@ async def test_a_statement_after_one_that_ended_the_transaction_opens_a_new_one(
     async with AsyncSession(engine) as session:
         await session.execute(text("INSERT INTO thing (name) VALUES ('a')"))
         # What SQLite does by itself when the disk is full or broken.
-        await (await driver_of(session)).hop(sqlite3.Cursor.execute, "ROLLBACK", ())
+        await (await driver_of(session)).hop((sqlite3.Cursor.execute, "ROLLBACK", ()))
 
         await session.execute(text("INSERT INTO thing (name) VALUES ('b')"))
         await session.rollback()

@@ -38,6 +38,13 @@ class Served:
         """Open streams, connections to the database, tasks."""
         return self.streams.count(), self.service.database.checked_out(), len(asyncio.all_tasks())
 
+    async def at_rest(self) -> tuple[int, int, int]:
+        """What is in use when no background loop is just reading."""
+        async with asyncio.timeout(DEADLINE_S):
+            while self.service.database.checked_out():  # noqa: ASYNC110 - as below
+                await asyncio.sleep(0.01)
+        return self.in_use
+
     async def until_in_use(self, expected: tuple[int, int, int]) -> None:
         async with asyncio.timeout(DEADLINE_S):
             while self.in_use != expected:  # noqa: ASYNC110 - counts have no event

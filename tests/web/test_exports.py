@@ -392,7 +392,7 @@ async def server(shop: Shop) -> AsyncIterator[Served]:
 
 
 async def test_a_client_that_hangs_up_leaves_nothing_behind(server: Served) -> None:
-    idle = server.in_use
+    idle = await server.at_rest()
 
     async with server.request("GET", "/v1/export/items") as dialogue:
         await dialogue.head()
@@ -405,7 +405,7 @@ async def test_a_client_that_hangs_up_leaves_nothing_behind(server: Served) -> N
 async def test_an_export_that_fails_half_way_is_never_ended(
     server: Served, row_format: str
 ) -> None:
-    idle = server.in_use
+    idle = await server.at_rest()
 
     async with server.request("GET", f"/v1/export/items?format={row_format}") as dialogue:
         head = await dialogue.head()

@@ -523,7 +523,7 @@ async def test_results_come_while_rows_are_still_being_sent(server: Served) -> N
 
 async def test_a_client_that_sends_all_before_it_reads_gets_all_results(server: Served) -> None:
     """Rows and results are each larger than all buffers on the way."""
-    idle = server.in_use
+    idle = await server.at_rest()
     body = b"sku,delta,reference\n" + b"P001,bad,%b\n" % (b"r" * 250) * 5_000
     headers = ("Content-Type: text/csv", f"Content-Length: {len(body)}")
 
@@ -540,7 +540,7 @@ async def test_a_client_that_sends_all_before_it_reads_gets_all_results(server: 
 async def test_a_client_that_hangs_up_has_its_whole_rows_and_can_go_on_under_its_key(
     server: Served,
 ) -> None:
-    idle = server.in_use
+    idle = await server.at_rest()
     rows = b"sku,delta\n" + b"P001,1\n" * 3 + b"P001,1000"
     headers = ("Content-Type: text/csv", "Idempotency-Key: k", f"Content-Length: {len(rows) + 9}")
     async with server.request("POST", "/v1/import/adjustments", *headers) as dialogue:

@@ -313,7 +313,7 @@ async def test_a_reader_that_is_too_slow_is_told_and_the_others_notice_nothing(
 
 async def test_a_reader_that_takes_nothing_is_given_up(demo: Template, tmp_path: Path) -> None:
     async with hasty(demo, tmp_path) as (shop, server):
-        idle = server.in_use
+        idle = await server.at_rest()
         async with reading(server):
             await receive(shop, count=2_000)
 
@@ -321,7 +321,7 @@ async def test_a_reader_that_takes_nothing_is_given_up(demo: Template, tmp_path:
 
 
 async def test_readers_that_hang_up_leave_nothing_behind(shop: Shop, server: Served) -> None:
-    idle = server.in_use
+    idle = await server.at_rest()
 
     async def open_and_leave(number: int) -> None:
         async with server.request("GET", f"{PATH}?after={number % HEAD}") as dialogue:

@@ -1,8 +1,10 @@
 """A body means one thing, or it is refused with a reason that quotes nothing of it."""
 
+import json
 import math
 
 import pytest
+from hypothesis import given, strategies as st
 
 from inventory_api.web.strict_json import DEPTH_MAX, MalformedJSON, parse
 
@@ -34,6 +36,9 @@ REFUSED = {
     "comment": (b"{} // x", "syntax"),
     "duplicate name": (b'{"q":1,"q":2}', "duplicate_name"),
     "duplicate name by escape": (b'{"q":1,"\\u0071":2}', "duplicate_name"),
+    "duplicate name behind a space": (b'{"q":1,"q" :2}', "duplicate_name"),
+    "duplicate name as browsers write": (b'{"q": 1, "q": 1}', "duplicate_name"),
+    "duplicate name with a comma in it": (b'{"a, b": 1, "a, b": 1}', "duplicate_name"),
     "duplicate name inside": (b'{"a":[{"q":1,"q":1}]}', "duplicate_name"),
     "one level too deep": (b"[" * (DEPTH_MAX + 1) + b"]" * (DEPTH_MAX + 1), "too_deep"),
     "deep objects": (b'{"a":' * 33 + b"1" + b"}" * 33, "too_deep"),
@@ -85,3 +90,35 @@ def test_a_repeated_name_is_told() -> None:
         parse(b'{"sku":"P001","delta":1,"delta":2}')
 
     assert refused.value.field == "delta"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 70), 1 << 70) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" ,\n", " :\t")])
+@pytest.mark.parametrize("is_ascii", [True, False])
+@given(value=VALUES)
+def test_what_is_written_by_any_client_is_read_as_it_was_meant(
+    separators: tuple[str, str],
+    is_ascii: bool,
+    value: object,
+) -> None:
+    body = json.dumps(value, separators=separators, ensure_ascii=is_ascii).encode()
+
+    read = parse(body)
+
+    # NaN equals nothing, and 1.0 equals 1: their texts are compared.
+    assert repr(read) == repr(value)
+
+
+@pytest.mark.parametrize("text", ["-0", "18446744073709551616", "-9223372036854775809"])
+def test_whole_numbers_of_any_size_and_sign_are_whole(text: str) -> None:
+    value = parse(b'{"q":%b}' % text.encode())
+
+    assert isinstance(value, dict)
+    assert type(value["q"]) is int
+    assert value["q"] == int(text)
