@@ -17,7 +17,6 @@ from inventory_api.domain.decide import Refused
 from inventory_api.domain.judge import Asked
 from inventory_api.domain.ledger import Decided, answer, refusal
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
-from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import Instant, Key, Level
 from inventory_api.domain.unavailable import (
     OutcomeUnknown,
@@ -221,10 +220,9 @@ def _replay(entry: Entry, known: dict[Caller, Remembered]) -> Outcome | None:
     """The outcome that the first request under the key had, if this is the same request."""
     assert entry.caller is not None
     assert entry.key is not None
-    if (row := known.get(entry.caller)) is None:
-        return None  # the first one waits
-    is_same = row.fingerprint == entry.key.fingerprint
-    return row.outcome if is_same else Outcome(b"{}", Code.IDEMPOTENCY_MISMATCH)
+    row = known.get(entry.caller)
+    # None: the first one waits.
+    return None if row is None else row.told(entry.key)
 
 
 async def _commit_session(session: Session) -> None:

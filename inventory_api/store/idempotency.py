@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from inventory_api.domain.outcome import Outcome
+from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import Instant
 from inventory_api.store.bulk import FIRST, PAIRS, SECOND, execute_many, listed, many_inserts
@@ -27,9 +27,10 @@ class Remembered(NamedTuple):
     etag: str | None
     answer: bytes
 
-    @property
-    def outcome(self) -> Outcome:
-        """What the first request was answered."""
+    def told(self, key: IdempotencyKey) -> Outcome:
+        """What the first request under the key was answered; to another one, that it is another."""
+        if key.fingerprint != self.fingerprint:
+            return Outcome(b"{}", Code.IDEMPOTENCY_MISMATCH)
         refused = None if self.refused is None else Code(self.refused)
         return Outcome(self.answer, refused, self.etag, replayed=True)
 
@@ -49,6 +50,12 @@ async def remembered(
         return {}
     result = await session.execute(_FIND, listed(callers))
     return {(row[0], row[1]): Remembered._make(row) for row in result}
+
+
+async def find_outcome(session: AsyncSession, actor: str, key: IdempotencyKey) -> Outcome | None:
+    """What a request under a key is answered without being done; None: the key is new."""
+    known = await remembered(session, [(actor, key.key)])
+    return next((row.told(key) for row in known.values()), None)
 
 
 async def remember(session: AsyncSession, rows: Sequence[Remembered]) -> None:

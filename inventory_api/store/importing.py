@@ -53,7 +53,7 @@ async def import_items(
     for fields, key in entries:
         row = None if key is None else known.get((actor, key.key))
         if key is not None and row is not None:
-            outcomes.append(_replayed(row, key))
+            outcomes.append(row.told(key))
             continue
         outcome = _judge(after, fields, default_currency, now)
         outcomes.append(outcome)
@@ -94,12 +94,6 @@ def _changed(item: Item, fields: Fields, currency: str) -> Item:
 
 def _outcome(status: str) -> Outcome:
     return Outcome(orjson.dumps({"status": status}))
-
-
-def _replayed(row: Remembered, key: IdempotencyKey) -> Outcome:
-    if row.fingerprint != key.fingerprint:
-        return Outcome(b"{}", Code.IDEMPOTENCY_MISMATCH)
-    return row.outcome
 
 
 def _remembered(actor: str, key: IdempotencyKey, outcome: Outcome, now: Instant) -> Remembered:

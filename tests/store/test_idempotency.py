@@ -2,10 +2,17 @@
 
 import pytest
 
+from inventory_api.domain.outcome import IdempotencyKey
 from inventory_api.domain.rejections import Code
 from inventory_api.domain.types import Instant
 from inventory_api.store.database import Database
-from inventory_api.store.idempotency import Remembered, forget_before, remember, remembered
+from inventory_api.store.idempotency import (
+    Remembered,
+    find_outcome,
+    forget_before,
+    remember,
+    remembered,
+)
 from tests.ledger_oracle import rows_of
 
 
@@ -66,9 +73,22 @@ async def test_an_outcome_comes_back_as_it_was_and_says_that_it_is_old(
     await keep(database, row("k", refused=refused))
 
     async with database.reader() as session:
-        outcome = (await remembered(session, [("a", "k")]))["a", "k"].outcome
+        outcome = await find_outcome(session, "a", IdempotencyKey("k", b"digest"))
 
     assert outcome == (b'{"a":1}', refused, "7", True)
+
+
+async def test_another_request_under_a_key_is_told_so_and_a_new_key_nothing(
+    database: Database,
+) -> None:
+    await keep(database, row("k"))
+
+    async with database.reader() as session:
+        other = await find_outcome(session, "a", IdempotencyKey("k", b"another"))
+        new = await find_outcome(session, "b", IdempotencyKey("k", b"digest"))
+
+    assert other == (b"{}", Code.IDEMPOTENCY_MISMATCH, None, False)
+    assert new is None
 
 
 async def test_what_is_older_than_a_moment_is_forgotten(database: Database) -> None:

@@ -1,5 +1,6 @@
 """Webhooks over HTTP: made, changed, tested, and what was sent to them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.webhook_receiver import ALLOWED, received
 
 URL = "https://hooks.example.com/stock"
 PATH = "/v1/webhooks"
+KEY = {"Idempotency-Key": "k"}
 DEMO_HEAD = 5
 
 
@@ -262,6 +264,73 @@ async def test_a_delivery_can_be_repeated_beside_the_order(calling: Shop) -> Non
     assert answer.json()["delivered"]
     assert (requests[-1].id, requests[-1].body) == (requests[1].id, requests[1].body)
     assert problem(unknown, 404)["code"] == "unknown_id"
+
+
+async def test_a_retry_of_a_test_sends_nothing_and_is_told_how_the_first_ended(
+    calling: Shop,
+) -> None:
+    async with Peer(reply(500), reply(204, b"")) as peer:
+        made = await make(calling, peer.url)
+        path = f"{PATH}/{made['id']}/test"
+
+        first, again = [await calling.http.post(path, headers=KEY) for _ in range(2)]
+        other = await calling.http.post(path, headers={"Idempotency-Key": "another"})
+
+        assert len(received(peer)) == 2
+    assert (first.json()["status_code"], first.headers.get("idempotent-replayed")) == (500, None)
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert other.json()["status_code"] == 204
+
+
+async def test_a_retry_of_a_redelivery_sends_nothing(calling: Shop) -> None:
+    async with Peer(reply(200)) as peer:
+        made = await make(calling, peer.url, after=DEMO_HEAD - 1, events=["level.changed"])
+        await until_delivered(calling, made, DEMO_HEAD)
+        path = f"{PATH}/{made['id']}/deliveries/1/redeliver"
+
+        first, again = [await calling.http.post(path, headers=KEY) for _ in range(2)]
+
+        assert [one.seq for one in received(peer)] == [DEMO_HEAD, DEMO_HEAD]
+    assert first.json()["delivered"]
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+async def test_a_key_of_another_request_sends_nothing(calling: Shop) -> None:
+    async with Peer(reply(200)) as peer:
+        made = await make(calling, peer.url)
+        unknown = await calling.http.post(f"{PATH}/none/test", headers=KEY)
+
+        other = await calling.http.post(f"{PATH}/{made['id']}/test", headers=KEY)
+        again = await calling.http.post(f"{PATH}/none/test", headers=KEY)
+
+        assert received(peer) == []
+    assert problem(other, 422)["code"] == "idempotency_mismatch"
+    assert problem(unknown, 404)["code"] == problem(again, 404)["code"] == "unknown_id"
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+async def test_two_tests_at_once_under_one_key_are_told_the_same(calling: Shop) -> None:
+    async with Peer(hang, hang) as peer:
+        made = await make(calling, peer.url)
+        path = f"{PATH}/{made['id']}/test"
+
+        both = await asyncio.gather(*[calling.http.post(path, headers=KEY) for _ in range(2)])
+
+    assert both[0].content == both[1].content
+    assert len([one for one in both if "idempotent-replayed" in one.headers]) == 1
+
+
+async def test_what_could_not_be_remembered_is_no_success(calling: Shop) -> None:
+    async with Peer(reply(200)) as peer:
+        made = await make(calling, peer.url)
+        calling.service.committer.drain()
+
+        answer = await calling.http.post(f"{PATH}/{made['id']}/test", headers=KEY)
+
+        assert len(received(peer)) == 1
+    assert problem(answer, 503)["code"] == "draining"
 
 
 async def test_a_replay_goes_on_behind_a_movement(calling: Shop) -> None:

@@ -38,6 +38,7 @@ from inventory_api.web.problems import Problem, invalid
 from inventory_api.web.reply import json_reply
 from inventory_api.web.routing import Router
 from inventory_api.web.schemas import ID, Page
+from inventory_api.web.sending import Sending, send_once
 from inventory_api.web.webhook_schemas import (
     DeliveryID,
     DeliveryQuery,
@@ -52,7 +53,7 @@ from inventory_api.web.webhook_shapes import (
     WebhookAnswer,
     WebhookList,
 )
-from inventory_api.webhook_call import attempt, new_secret
+from inventory_api.webhook_call import new_secret
 
 router = Router("Webhooks")
 _LISTS = ("events", "skus", "locations")
@@ -197,17 +198,22 @@ async def rotate_the_secret(call: Call, webhook_id: ID) -> Response | Problem:
     errors=(Code.UNKNOWN_ID,),
 )
 async def send_a_test_event(call: Call, webhook_id: ID) -> Response | Problem:
-    """Send a `webhook.test` event now, once, and tell how that ended; nothing is tried again."""
-    webhook = await _found(call, webhook_id)
-    if webhook is None:
-        return Problem(Code.UNKNOWN_ID)
-    event = {
-        "id": f"evt_test_{new_id()}",
-        "type": TEST_TYPE,
-        "timestamp": rfc3339(call.service.clock()),
-        "data": {"webhook_id": webhook_id},
-    }
-    return await _sent(call, webhook, event)
+    """Send a `webhook.test` event now, once, and tell how that ended; nothing is tried again.
+
+    A retry with the same Idempotency-Key sends nothing, and is told how it ended.
+    """
+
+    async def find(session: Session) -> Sending | None:
+        webhook = await find_webhook(session, webhook_id)
+        event = {
+            "id": f"evt_test_{new_id()}",
+            "type": TEST_TYPE,
+            "timestamp": rfc3339(call.service.clock()),
+            "data": {"webhook_id": webhook_id},
+        }
+        return None if webhook is None else Sending(webhook, event)
+
+    return await send_once(call, find)
 
 
 @router.get(
@@ -240,14 +246,20 @@ async def list_the_deliveries(
 async def redeliver_an_event(
     call: Call, webhook_id: ID, delivery_id: DeliveryID
 ) -> Response | Problem:
-    """Send an event again now, once, with the same id and content, beside the order of the others."""
-    async with call.service.reading() as session:
+    """Send an event again now, once, with the same id and content, beside the order of the others.
+
+    A retry with the same Idempotency-Key sends nothing, and is told how it ended.
+    """
+
+    async def find(session: Session) -> Sending | None:
         webhook = await find_webhook(session, webhook_id)
         delivery = await find_delivery(session, webhook_id, int(delivery_id))
-        event = None if delivery is None else await find_event(session, delivery.seq, delivery.type)
-    if webhook is None or event is None:
-        return Problem(Code.UNKNOWN_ID)
-    return await _sent(call, webhook, event.body)
+        if webhook is None or delivery is None:
+            return None
+        event = await find_event(session, delivery.seq, delivery.type)
+        return None if event is None else Sending(webhook, event.body)
+
+    return await send_once(call, find)
 
 
 @router.post(
@@ -285,27 +297,6 @@ async def _transact(call: Call, work: Any, body: object) -> Outcome:  # Any: ses
 async def _found(call: Call, webhook_id: str) -> Webhook | None:
     async with call.service.reading() as session:
         return await find_webhook(session, webhook_id)
-
-
-async def _sent(call: Call, webhook: Webhook, event: dict[str, Any]) -> Response:  # Any: JSON
-    service = call.service
-    made = await attempt(
-        service.outbound,
-        webhook,
-        event["id"],
-        event,
-        now=service.clock(),
-        deadline_s=service.settings.webhook_deadline_s,
-    )
-    return json_reply(
-        {
-            "event_id": event["id"],
-            "delivered": made.is_success,
-            "status_code": made.code,
-            "error": made.error,
-            "duration_ms": made.duration_ms,
-        }
-    )
 
 
 def _check_url(call: Call, url: str) -> None:
