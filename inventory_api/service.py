@@ -107,8 +107,8 @@ class Service:
         self.clock = clock
         self.steady_clock = steady_clock
         self.supplier_secrets = supplier_secrets
-        # When a server began to stop, in seconds of the loop's clock: all that follows shares
-        # one deadline.
+        # When a server, or the service, began to stop, in seconds of the loop's clock: all that
+        # follows shares one deadline.
         self.stopping_since: float | None = None
         self.level_reads = SharedReads[Key, Level](
             self._fetch_levels, metrics.shared_read_keys.observe

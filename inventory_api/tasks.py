@@ -40,8 +40,9 @@ async def running(service: Service) -> AsyncIterator[None]:
         yield
     finally:
         now_s = asyncio.get_running_loop().time()
-        since_s = now_s if service.stopping_since is None else service.stopping_since
-        ends_s = since_s + service.settings.drain_deadline_s
+        if service.stopping_since is None:
+            service.stopping_since = now_s
+        ends_s = service.stopping_since + service.settings.drain_deadline_s
         # First of all: what a pull leaves behind has to be written, and is told to webhooks.
         pulling.cancel()
         await asyncio.wait([pulling], timeout=max(ends_s - now_s, 0.0))

@@ -38,7 +38,7 @@ async def pull(service: Service, begun: Begun, *, is_forced: bool, tell: Tell) -
     """Pull what was begun, and write its report, whatever comes of it.
 
     Forced, it reads the list even if it is the one of the last time, and believes it even if it is
-    much shorter.
+    much shorter. Cancelled because the service stops, it ends with its report like any other.
     """
     tally = Tally()
     one = Pull(service, begun, tally, is_forced=is_forced, tell=tell)
@@ -52,9 +52,12 @@ async def pull(service: Service, begun: Begun, *, is_forced: bool, tell: Tell) -
     except TimeoutError:
         ended = End("failed", "too_slow", "the whole pull took too long")
     except asyncio.CancelledError:
+        ended = runs.broken_off(service)
         # What can't be written any more is written off by the next start.
         with suppress(Unavailable):
-            await runs.end(service, begun, tally, End("failed", "cancelled"))
+            run = await runs.end(service, begun, tally, ended)
+            if ended.error == "draining":
+                return run
         raise
     except Exception:
         # A defect: whoever waits for the pull sees it, and the next one can begin.

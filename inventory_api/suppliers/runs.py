@@ -52,6 +52,10 @@ class End(NamedTuple):
     last_modified: str | None = None
 
 
+# Who was told to end has not failed: the next process begins at once.
+_NO_FAILURES = frozenset({"cancelled", "draining"})
+
+
 async def begin(
     service: Service, supplier: str, *, actor: str, key: IdempotencyKey | None = None
 ) -> Begun:
@@ -94,6 +98,12 @@ async def kept(service: Service, begun: Begun, work: Coroutine[None, None, T]) -
         doing.cancel()
         keeping.cancel()
         await asyncio.gather(doing, keeping, return_exceptions=True)
+
+
+def broken_off(service: Service) -> End:
+    """How a run ends that was cancelled: the service stops, or nobody waits for it any more."""
+    is_stop = service.stopping_since is not None
+    return End("failed", "draining" if is_stop else "cancelled")
 
 
 async def end(service: Service, begun: Begun, tally: Tally, ended: End) -> Run:
@@ -156,10 +166,10 @@ async def _ending(
     supplier = await find_supplier(session, run.supplier, lock=True)
     assert supplier is not None, "suppliers are archived, never removed"
     is_whole = ended.status == "complete"
-    is_cancelled = ended.error == "cancelled"
+    is_no_failure = ended.error in _NO_FAILURES
     failures = 0
     if ended.status == "failed":
-        failures = supplier.failures + (0 if is_cancelled else 1)
+        failures = supplier.failures + (0 if is_no_failure else 1)
     due_at = next_due(
         supplier,
         now,
@@ -168,8 +178,7 @@ async def _ending(
         retry_after_s=ended.retry_after_s,
         chance=random.random(),  # noqa: S311 - no secret
     )
-    # Who was told to stop is done again by the next process.
-    due_at = now if is_cancelled and due_at is not None else due_at
+    due_at = now if is_no_failure and due_at is not None else due_at
     # Changed meanwhile, the same list would give other numbers.
     is_same = supplier.updated_at == begun.supplier.updated_at
     return Ending(

@@ -165,7 +165,8 @@ class DuplexReply(Response):
     """An answer whose making reads the request at the same time.
 
     The making writes to a spool and is never held up by a client that does not read yet. As long
-    as it runs, a client may take its time; then it has to take what is left.
+    as it runs, a client may take its time; then it has to take what is left. A `farewell` makes the
+    making end soon, and by itself.
     """
 
     def __init__(
@@ -176,18 +177,20 @@ class DuplexReply(Response):
         streams: OpenStreams,
         caller: str,
         stall_s: float = STALL_S,
+        farewell: Callable[[], None] | None = None,
     ) -> None:
         self.status_code = 200
         self.raw_headers = list(headers)
         self.background = None
         self._stall_s = stall_s
+        self._farewell = farewell
         self._make = make
         self._streams = streams
         self._caller = caller
         self._limit: asyncio.Timeout | None = None
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        with self._streams.opened(self._caller), closing(Spool()) as spool:
+        with self._streams.opened(self._caller, self._farewell), closing(Spool()) as spool:
             making = asyncio.create_task(self._made(spool))
             making.add_done_callback(self._hurry)
             try:
@@ -197,7 +200,9 @@ class DuplexReply(Response):
                 await making
                 await send({"type": "http.response.body"})
             finally:
-                making.cancel()
+                # One that ends already is not broken off in what it writes last.
+                if not making.cancelling():
+                    making.cancel()
                 await asyncio.wait([making])
 
     async def _made(self, spool: "Spool") -> None:

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of a pull: done again, and each level is right, once."""
+"""A process that is killed or stopped in the middle of a pull; the next one does it again."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ from tests.polling import until_told
 from tests.server import ServerProcess
 from tests.suppliers.feed_server import Asked, FeedServer, Told, quantity, sku
 from tests.suppliers.feeds import SHAPE
+from tests.suppliers.test_one_at_a_time import Gate
 
 ROWS = 3_000
 ENVIRONMENT = {
@@ -44,6 +45,33 @@ async def test_a_pull_that_is_killed_while_it_books_is_done_again(
         assert sorted(rows) == [(sku(n), quantity(n), 1) for n in range(ROWS)]
         (old,) = run_aside(url, "SELECT status, error FROM supplier_run ORDER BY id LIMIT 1")
         assert tuple(old) == ("failed", "interrupted")
+
+
+@pytest.mark.slow
+async def test_a_signal_ends_a_pull_with_its_report_and_nothing_goes_wrong(
+    migrated: Template, tmp_path: Path
+) -> None:
+    with migrated.copied() as url:
+        gate = Gate(Told())
+        async with FeedServer(gate) as feed:
+            with ServerProcess(tmp_path, database_url=url, environment=ENVIRONMENT) as server:
+                async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
+                    body = {"code": "acme", "url": feed.url, "format": "json", "shape": SHAPE}
+                    await http.post("/v1/suppliers", json=body)
+                    pulling = asyncio.create_task(http.post("/v1/suppliers/acme/pull"))
+                    await gate.reached.wait()
+
+                    stopped = await asyncio.to_thread(server.terminate)
+                    last = json.loads((await pulling).text.splitlines()[-1])
+
+                log = server.log_text()
+
+        (kept,) = run_aside(url, "SELECT status, error FROM supplier_run")
+        assert (last["end"], last["status"], last["error"]) == (True, *kept)
+        assert tuple(kept) == ("failed", "draining")
+        assert stopped.code == 0
+        assert '"level": "error"' not in log
+        assert '"level": "warning"' not in log.partition('"event": "draining"')[2]
 
 
 def whole_list(_: Asked) -> Told:

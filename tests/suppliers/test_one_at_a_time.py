@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import logging
+
+import pytest
 
 from inventory_api.domain.outcome import Outcome
 from inventory_api.domain.types import Instant
 from inventory_api.store.database import Session
 from inventory_api.store.leases import give_back
 from inventory_api.store.supplier_runs import lease_of, list_runs
+from inventory_api.store.suppliers import find_supplier
 from inventory_api.suppliers.pull import pull as pull_begun
 from inventory_api.suppliers.runs import begin, tidy
 from tests.polling import until_told
@@ -94,6 +98,30 @@ async def test_a_connection_that_is_closed_ends_the_pull(shop: Shop, server: Fee
     (run,) = (await shop.get("/v1/suppliers/acme/runs"))["items"]
     assert (run["status"], run["error"], run["applied"]) == ("failed", "cancelled", False)
     assert await stock(shop) == {}
+
+
+async def test_a_stop_ends_the_pull_and_its_answer_which_tells_why(
+    shop: Shop, server: FeedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await add_supplier(shop, server, schedule_s=3600)
+    server.answer = gate = Gate(listed({"P001": 1}))
+    async with (
+        served(shop.service) as it,
+        it.request("POST", "/v1/suppliers/acme/pull", "Content-Length: 0") as pulling,
+    ):
+        await gate.reached.wait()
+
+        it.streams.cut()
+        shop.service.stopping_since = asyncio.get_running_loop().time()
+        await pulling.head()
+        last = json.loads((await pulling.rest()).splitlines()[-1])
+
+    assert (last["end"], last["status"], last["error"]) == (True, "failed", "draining")
+    assert [one.levelname for one in caplog.records if one.levelno >= logging.ERROR] == []
+    async with shop.service.reading() as session:
+        supplier = await find_supplier(session, "acme")
+    assert supplier is not None
+    assert (supplier.failures, supplier.due_at) == (0, shop.service.clock())
 
 
 async def test_a_pull_that_ends_while_it_books_is_done_again_and_each_level_is_set_once(

@@ -91,11 +91,12 @@ async def test_a_stop_ends_the_pulls_that_are_under_way_and_they_are_due_at_once
     )
     await gate.reached.wait()
 
+    shop.service.stopping_since = asyncio.get_running_loop().time()
     scheduler.cancel()
     await asyncio.wait([scheduler])
 
     (run,) = (await shop.get("/v1/suppliers/acme/runs"))["items"]
-    assert run["error"] == "cancelled"
+    assert (run["error"], run["applied"]) == ("draining", False)
     assert await due_in_s(shop) <= 0
     server.answer = lambda _: listed({"P001": 2})
     assert (await pull(shop))["status"] == "complete"

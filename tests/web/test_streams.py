@@ -319,3 +319,36 @@ async def test_a_stream_with_a_farewell_may_end_by_itself_when_all_are_cut() -> 
     assert client.has_whole_answer
     with pytest.raises(Draining), streams.opened("key"):
         pass
+
+
+async def test_a_making_that_ends_already_is_broken_off_once_and_waited_for() -> None:
+    client, streams = Client(), OpenStreams()
+    begun, may_end, has_ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    makings = list[asyncio.Task[object]]()
+
+    async def make(_: Spool) -> None:
+        making = asyncio.current_task()
+        assert making is not None
+        makings.append(making)
+        try:
+            begun.set()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await may_end.wait()
+            has_ended.set()
+
+    def farewell() -> None:
+        makings[0].cancel()
+
+    reply = DuplexReply(make, headers=[NDJSON], streams=streams, caller="key", farewell=farewell)
+    answering = asyncio.create_task(reply(client.scope, client.receive, client.send))
+    await begun.wait()
+
+    streams.cut()
+    answering.cancel()
+    await asyncio.sleep(0)
+    may_end.set()
+    await asyncio.wait([answering])
+
+    assert has_ended.is_set()
+    assert isinstance(answering.exception(), Draining)
