@@ -52,6 +52,6 @@ class Intake:
                 tally.unknown_code(row.code)
             else:
                 # Named all the same: what is there is not set to 0 because of a bad number.
-                self._spool.add(sku, row.line, row.quantity)
+                self._spool.add(sku, row.line, row.quantity, code=row.code)
                 if row.fault is not None:
                     tally.bad_row(row.line, row.fault, row.code)

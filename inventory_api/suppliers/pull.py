@@ -140,7 +140,7 @@ class Pull:
             for one in chunk:
                 tally.named += one.units is not None
                 if one.is_contradicted:
-                    tally.bad_row(one.lines[-1], "contradicts", one.sku)
+                    tally.bad_row(one.lines[-1], "contradicts", one.code)
             await asyncio.sleep(0)
         return total
 

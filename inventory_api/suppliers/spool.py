@@ -20,8 +20,9 @@ RUN_ROWS = 10_000
 # One line of a run is some 30 bytes: a hundred runs are merged with a small buffer each.
 READ_BYTES = 8 << 10
 
-Entry = tuple[str, int, int | None]
-"""SKU, line, units; None: the list names the SKU, and the quantity can't be used."""
+Entry = tuple[str, int, int | None, str | None]
+"""SKU, line, units, code. Units None: the list names the SKU, and the quantity can't be used.
+Code None: the supplier calls it as we do, which most do; nothing is written twice."""
 
 
 class Named(NamedTuple):
@@ -30,12 +31,14 @@ class Named(NamedTuple):
     Attributes:
         units: None if it says nothing that can be used.
         lines: the first of those that say it, and of those that contradict it.
+        code: how the supplier calls it in the last of these lines.
         is_contradicted: whether two lines say different things.
     """
 
     sku: SKU
     units: int | None
     lines: tuple[int, ...]
+    code: str
     is_contradicted: bool
 
 
@@ -60,13 +63,13 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, sku: SKU, line: int, units: int | None) -> None:
+    def add(self, sku: SKU, line: int, units: int | None, *, code: str) -> None:
         """Keep a row.
 
         Raises:
             PullFailed: there is no more room.
         """
-        self._rows.append((sku, line, units))
+        self._rows.append((sku, line, units, None if code == sku else code))
         if len(self._rows) >= self._run_rows:
             self._write()
 
@@ -92,7 +95,7 @@ class Spool:
         self._rows.clear()
 
     def _read(self, start: int, end: int) -> Iterator[Entry]:
-        """The entries of a run; lines are unique, so that units are never compared."""
+        """The entries of a run; lines are unique, so that nothing behind them is ever compared."""
         rest = b""
         while start < end:
             self._file.seek(start)
@@ -100,14 +103,14 @@ class Spool:
             start += len(piece)
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
-                sku, number, units = orjson.loads(line)
-                yield sku, number, units
+                sku, number, units, code = orjson.loads(line)
+                yield sku, number, units, code
 
 
 def _named(sku: str, entries: Iterator[Entry]) -> Named:
     """One meaning for a SKU: equal lines say it once, contradicting ones say nothing."""
-    _, line, units = next(entries)
-    for _, other, said in entries:
+    _, line, units, code = next(entries)
+    for _, other, said, called in entries:
         if said != units:
-            return Named(SKU(sku), None, (line, other), is_contradicted=True)
-    return Named(SKU(sku), units, (line,), is_contradicted=False)
+            return Named(SKU(sku), None, (line, other), called or sku, is_contradicted=True)
+    return Named(SKU(sku), units, (line,), code or sku, is_contradicted=False)

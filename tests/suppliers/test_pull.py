@@ -140,6 +140,20 @@ async def test_equal_duplicates_count_once_and_contradicting_ones_not_at_all(
     assert (bad["reason"], bad["line"]) == ("contradicts", 4)
 
 
+async def test_a_contradiction_is_told_by_the_supplier_s_own_code(
+    shop: Shop, server: FeedServer
+) -> None:
+    await add_supplier(shop, server, format="csv", bad_rows_percent_max=50)
+    codes = [{"code": code, "sku": "P001"} for code in ("A-1", "B-1")]
+    await shop.http.put("/v1/suppliers/acme/codes", json={"codes": codes})
+    server.answer = lambda _: Told(csv({"A-1": 4, "P002": 9, "B-1": 5}))
+
+    run = await pull(shop)
+
+    assert run["report"]["bad_rows"] == [{"line": 3, "code": "B-1", "reason": "contradicts"}]
+    assert await stock(shop) == {"P002": 9}
+
+
 async def test_what_is_missing_is_kept_or_set_to_zero(shop: Shop, server: FeedServer) -> None:
     await add_supplier(shop, server)
     await pull(shop)

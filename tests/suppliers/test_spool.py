@@ -5,6 +5,7 @@ import string
 import pytest
 from hypothesis import given, strategies as st
 
+from inventory_api.domain.types import SKU
 from inventory_api.suppliers.failure import PullFailed
 from inventory_api.suppliers.spool import Named, Spool
 
@@ -24,7 +25,7 @@ def test_each_sku_comes_once_and_in_order(
     with Spool(1 << 20, run_rows=run_rows) as spool:
         for line, (sku, units) in enumerate(rows, 1):
             said.setdefault(sku, []).append(units)
-            spool.add(sku, line, units)  # type: ignore[arg-type]  # a SKU all the same
+            spool.add(SKU(sku), line, units, code=sku)
         found = list(spool.named())
         again = list(spool.named())
 
@@ -36,18 +37,19 @@ def test_each_sku_comes_once_and_in_order(
         assert one.is_contradicted is not is_one
 
 
-def test_a_contradiction_names_both_lines() -> None:
+@pytest.mark.parametrize("code", ["A-12", "P001"], ids=["mapped", "a-sku"])
+def test_a_contradiction_names_both_lines_and_the_code_of_the_last(code: str) -> None:
     with Spool(1_000) as spool:
-        for line, units in ((4, 1), (9, 1), (12, 2)):
-            spool.add("P001", line, units)  # type: ignore[arg-type]
+        for line, units, said in ((4, 1, "A-4"), (9, 1, "A-9"), (12, 2, code)):
+            spool.add(SKU("P001"), line, units, code=said)
 
-        assert [*spool.named()] == [Named("P001", None, (4, 12), is_contradicted=True)]  # type: ignore[arg-type]
+        assert [*spool.named()] == [Named(SKU("P001"), None, (4, 12), code, is_contradicted=True)]
 
 
 def test_there_is_room_for_so_many_bytes() -> None:
     with Spool(100, run_rows=1) as spool:
         for line in range(4):
-            spool.add("P001", line, 1)  # type: ignore[arg-type]
+            spool.add(SKU("P001"), line, 1, code="P001")
 
         with pytest.raises(PullFailed, match="more than 100 bytes"):
-            spool.add("P" * 60, 5, 1)  # type: ignore[arg-type]
+            spool.add(SKU("P" * 60), 5, 1, code="P")
