@@ -41,14 +41,38 @@ class Reader(Protocol):
 
 
 def reader_of(kind: str, shape: Shape, row_bytes_max: int) -> Reader:
-    """What reads a document of a format."""
+    """What reads a document of a format, with a byte order mark before it or without."""
     match kind:
         case "json":
-            return JSONReader(shape, row_bytes_max)
+            return Unmarked(JSONReader(shape, row_bytes_max))
         case "ndjson":
-            return NDJSONReader(shape, row_bytes_max)
+            return Unmarked(NDJSONReader(shape, row_bytes_max))
         case _:
-            return CSVReader(shape, row_bytes_max)
+            return Unmarked(CSVReader(shape, row_bytes_max))
+
+
+class Unmarked:
+    """Leaves out the byte order mark that a document may begin with: one, and nowhere else."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        # What has come as long as it may be a mark that has not come whole.
+        self._held: bytes | None = b""
+
+    def feed(self, data: bytes) -> list[Parts]:
+        if self._held is not None:
+            data = self._held + data
+            if len(data) < len(BOM) and BOM.startswith(data):
+                self._held = data
+                return []
+            self._held = None
+            data = data.removeprefix(BOM)
+        return self._reader.feed(data)
+
+    def end(self) -> tuple[list[Parts], Ending]:
+        records = self._reader.feed(self._held) if self._held else []
+        rest, ending = self._reader.end()
+        return records + rest, ending
 
 
 class JSONReader:
@@ -135,8 +159,6 @@ class CSVReader:
         return [self._record(line) for line in lines]
 
     def _read_header(self, line: Parts) -> list[str]:
-        if isinstance(line.content, bytes):
-            line = Parts(line.content.removeprefix(BOM))
         cells = self._cells(line)
         names = [cell.strip() for cell in cells] if isinstance(cells, list) else []
         for wanted in (self._shape.sku, self._shape.quantity):

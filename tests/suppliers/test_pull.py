@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from inventory_api.suppliers.readers import BOM
 from tests.suppliers.feed_server import Asked, FeedServer, Told, listed
 from tests.suppliers.feeds import (
     SHAPE,
@@ -58,10 +59,12 @@ async def test_what_is_equal_already_is_not_booked_again(shop: Shop, server: Fee
     ("format_", "body"),
     [
         ("csv", csv({"P001": 7, "P002": 9})),
-        ("csv", b"\xef\xbb\xbf" + csv({'"P001"': "7", "P002": '"9"'}).replace(b"\n", b"\r\n")),
+        ("csv", BOM + csv({'"P001"': "7", "P002": '"9"'}).replace(b"\n", b"\r\n")),
         ("ndjson", ndjson({"P001": 7, "P002": "9"})),
+        ("ndjson", BOM + ndjson({"P001": 7, "P002": 9})),
+        ("json", BOM + listed({"P001": 7, "P002": 9}).body),
     ],
-    ids=["csv", "csv-of-a-spreadsheet", "ndjson"],
+    ids=["csv", "csv-of-a-spreadsheet", "ndjson", "ndjson-with-a-mark", "json-with-a-mark"],
 )
 async def test_each_format_reads_alike(
     shop: Shop, server: FeedServer, format_: str, body: bytes
