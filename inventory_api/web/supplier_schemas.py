@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from inventory_api.outbound.targets import URL_LENGTH_MAX
@@ -114,11 +115,18 @@ class SupplierBody(TypedDict):
     unmapped: NotRequired[Literal["sku", "unknown"]]
 
 
+def _bare(code: str) -> str:
+    """A code as it is read from a list: what is around it is no part of it."""
+    if not (bare := code.strip()):
+        raise PydanticCustomError("text", "must be more than spaces")
+    return bare
+
+
 class CodeBody(TypedDict):
     """What a code means; null takes its meaning away."""
 
     __pydantic_config__ = FORBID  # type: ignore[misc]
-    code: LineID
+    code: Annotated[LineID, AfterValidator(_bare)]
     sku: Name | None
 
 

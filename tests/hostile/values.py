@@ -187,6 +187,8 @@ def is_legal_text(name: str, schema: JSON, text: str) -> bool:
         return False
     if name == "reason":
         return False  # likewise
+    if name == "code" and not text.strip():
+        return False  # spaces around a code are no part of it
     # A reservation's reference stands in a path, others do not; their lengths tell them apart, and
     # names of ours from those that suppliers gave.
     is_ours = name in NAMES and schema.get("maxLength") == 64

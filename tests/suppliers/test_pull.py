@@ -229,18 +229,23 @@ async def test_an_archived_item_is_unknown_and_a_sold_one_is_set_again(
 
 async def test_codes_mean_what_the_mapping_says(shop: Shop, server: FeedServer) -> None:
     await add_supplier(shop, server, unmapped="unknown")
-    codes = [{"code": "A-1", "sku": "P001"}, {"code": "42", "sku": "P002"}]
+    codes = [
+        {"code": "A-1", "sku": "P001"},
+        {"code": "42", "sku": "P002"},
+        {"code": " W 7  ", "sku": "P004"},
+    ]
     assert (await shop.http.put("/v1/suppliers/acme/codes", json={"codes": codes})).is_success
     rows = [
         {"sku": "A-1", "quantity": 5},
         {"sku": 42, "quantity": 6},
         {"sku": "P003", "quantity": 1},
+        {"sku": " W 7  ", "quantity": 8},
     ]
     server.answer = lambda _: Told(json.dumps({"items": rows}).encode())
 
     run = await pull(shop)
 
-    assert await stock(shop) == {"P001": 5, "P002": 6}
+    assert await stock(shop) == {"P001": 5, "P002": 6, "P004": 8}
     assert run["report"]["unknown_codes"] == ["P003"]
 
 

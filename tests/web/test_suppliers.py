@@ -118,6 +118,22 @@ async def test_codes_are_set_all_or_none_and_taken_away(shop: Shop) -> None:
     assert wrong_fields(await put(("A/1", "P001"), ("A/1", "P002"))) == ["codes"]
 
 
+async def test_spaces_around_a_code_are_no_part_of_it(shop: Shop) -> None:
+    await create(shop)
+
+    async def put(*codes: str) -> JSON:
+        body = {"codes": [{"code": code, "sku": "P001"} for code in codes]}
+        return await shop.http.put("/v1/suppliers/acme/codes", json=body)
+
+    first = await put(" A 1 ", "\u3000B\u00a0")
+
+    assert first.json()["set"] == 2
+    listed = await shop.walk("/v1/suppliers/acme/codes")
+    assert [one["code"] for one in listed] == ["A 1", "B"]
+    assert wrong_fields(await put("C", " ")) == ["codes[1].code"]
+    assert wrong_fields(await put("C", "C ")) == ["codes"]
+
+
 async def test_only_an_admin_sees_a_supplier(shop: Shop) -> None:
     await create(shop)
     shop.http.headers.update(await shop.make_key(scopes=["write"], locations=["acme"]))

@@ -202,8 +202,8 @@ async def list_the_codes(
 async def put_the_codes(call: Call, supplier: SupplierPath, body: CodesBody) -> Response | Problem:
     """Set what a supplier's codes mean, up to 10,000 at a time; all of them or none.
 
-    `sku: null` takes a meaning away. Codes that are not named keep theirs. The next pull reads
-    the whole list.
+    `sku: null` takes a meaning away. Codes that are not named keep theirs. Spaces around a code
+    are no part of it, here and in lists. The next pull reads the whole list.
     """
     meanings = {one["code"]: one["sku"] for one in body["codes"]}
     if len(meanings) < len(body["codes"]):
