@@ -270,13 +270,14 @@ async def write_progress(
 
 
 async def forget_deliveries(session: AsyncSession, before: Instant, *, rows_max: int) -> int:
-    """Remove deliveries that ended before an instant; how many were removed."""
+    """Remove deliveries that ended before an instant; how many were removed.
+
+    One that is pending has ended if its webhook is disabled: nobody tries it again.
+    """
     keys = (WEBHOOK_DELIVERY.c.webhook_id, WEBHOOK_DELIVERY.c.number)
-    old = (
-        select(*keys)
-        .where(WEBHOOK_DELIVERY.c.updated_at < before, WEBHOOK_DELIVERY.c.status != "pending")
-        .limit(rows_max)
-    )
+    disabled = select(WEBHOOK.c.id).where(WEBHOOK.c.status == "disabled")
+    has_ended = (WEBHOOK_DELIVERY.c.status != "pending") | keys[0].in_(disabled)
+    old = select(*keys).where(WEBHOOK_DELIVERY.c.updated_at < before, has_ended).limit(rows_max)
     pairs = (await session.execute(old)).all()
     for webhook_id, number in pairs:
         at = (keys[0] == webhook_id) & (keys[1] == number)
