@@ -144,11 +144,15 @@ class Reserve:
     sourcing: Sourcing = Sourcing.PRIORITY
     visible: frozenset[str] | None = None
     note: str | None = None
-    kind: ClassVar[str] = "reserve"
     mode: ClassVar[Mode] = Mode.ATOMIC
     reason: ClassVar[str] = "sale"
     occurred_at: ClassVar[None] = None
     dry_run: ClassVar[bool] = False
+
+    @property
+    def kind(self) -> str:
+        """What the ledger calls it: nothing declared gives back what is held."""
+        return "reserve" if self.lines else "release"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from inventory_api.web.webhook_shapes import DocumentEvent, LevelEvent, TestEven
 
 _SUMMARIES = {
     "reservation.created": "A reservation was made",
-    "reservation.changed": "A reservation was declared anew, with other lines or with none",
+    "reservation.changed": "A reservation was declared anew, with other lines",
     "reservation.confirmed": "A reservation, or a part of it, was confirmed",
     "reservation.fulfilled": "A reservation, or a part of it, has left",
     "reservation.released": "A reservation, or a part of it, was given back",

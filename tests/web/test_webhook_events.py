@@ -93,6 +93,20 @@ async def test_a_reservation_is_told_of_from_its_beginning_to_its_end(
     assert first["lines"][1]["delta"]["reserved"] == 3
 
 
+async def test_a_cart_that_is_emptied_is_released(calling: Shop, listener: Listener) -> None:
+    await listener.begin()
+    path = "/v1/reservations/by-reference/cart:1"
+    for wanted in (lines(2, 3), lines(1), []):
+        assert (await calling.http.put(path, json={"lines": wanted})).is_success
+
+    _, changed, released = await listener.events()
+
+    assert changed["type"] == "reservation.changed"
+    assert released["type"] == "reservation.released"
+    assert released["data"]["reservation_id"] == changed["data"]["reservation_id"]
+    assert [one["delta"]["reserved"] for one in released["data"]["lines"]] == [-1]
+
+
 async def test_transfers_and_counts_are_told_of_and_inbounds_are_not(
     calling: Shop, listener: Listener
 ) -> None:
