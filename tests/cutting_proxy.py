@@ -2,14 +2,15 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 SOCKET = ".s.PGSQL.5432"
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 When = Literal["before", "after"]
 """Whether the server has done the COMMIT when the connection breaks."""
 
@@ -17,8 +18,8 @@ When = Literal["before", "after"]
 class CuttingProxy:
     """Passes everything on, until it is told to cut."""
 
-    def __init__(self, target: Path) -> None:
-        self._target = target
+    def __init__(self, connect: Callable[[], Awaitable[Streams]]) -> None:
+        self._connect = connect
         self._when: When = "before"
         self._marker: bytes | None = None
         self.cuts = 0
@@ -29,7 +30,7 @@ class CuttingProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its start to its end."""
-        from_server, to_server = await asyncio.open_unix_connection(self._target)
+        from_server, to_server = await self._connect()
         answers = asyncio.create_task(_pass_on(from_server, writer))
         try:
             # The first message has no letter in front of its length.
@@ -80,12 +81,27 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 @asynccontextmanager
 async def cutting(url: str) -> AsyncIterator[tuple[CuttingProxy, str]]:
-    """A proxy for a database behind a Unix socket, and the URL through it."""
+    """A proxy for a database, and the URL through it: a Unix socket, whatever the server has."""
     direct = make_url(url)
-    host, port = direct.query["host"], direct.query.get("port", "5432")
-    proxy = CuttingProxy(Path(str(host)) / f".s.PGSQL.{port}")
+    proxy = CuttingProxy(lambda: _connect(direct))
     with tempfile.TemporaryDirectory(prefix="cut") as folder:
         server = await asyncio.start_unix_server(proxy.serve, Path(folder) / SOCKET)
         async with server:
-            through = direct.set(query={"host": folder})
+            query = {"host": folder}
+            through = URL.create(
+                direct.drivername,
+                direct.username,
+                direct.password,
+                None,
+                None,
+                direct.database,
+                query,
+            )
             yield proxy, through.render_as_string(hide_password=False)
+
+
+async def _connect(url: URL) -> Streams:
+    if url.host is not None:
+        return await asyncio.open_connection(url.host, url.port or 5432)
+    folder, port = str(url.query["host"]), url.query.get("port", "5432")
+    return await asyncio.open_unix_connection(Path(folder) / f".s.PGSQL.{port}")

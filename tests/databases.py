@@ -8,6 +8,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.engine import make_url
+
 from tests.postgres import Databases, Row, Run, to_server
 
 
@@ -99,6 +101,12 @@ def write_locked(url: str) -> Iterator[None]:
             run(f"LOCK TABLE {', '.join(name for (name,) in tables)} IN EXCLUSIVE MODE")
         yield
         run("ROLLBACK")
+
+
+def url_as(url: str, role: str, password: str) -> str:
+    """The URL of a server's database for another role."""
+    other = make_url(url).set(username=role, password=password)
+    return other.render_as_string(hide_password=False)
 
 
 def is_file(url: str) -> bool:

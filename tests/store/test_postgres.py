@@ -25,7 +25,7 @@ from inventory_api.store.schema import (
     expected_revision,
 )
 from inventory_api.store.tls import context_of
-from tests.databases import Template, other_connection, run_aside
+from tests.databases import Template, other_connection, run_aside, url_as
 from tests.ledger_oracle import one_value
 from tests.postgres import Databases
 
@@ -300,10 +300,10 @@ async def test_a_reader_of_a_read_only_database_needs_no_right_to_write(
     role = f"auditor_{make_url(database_url).database}"
     run_aside(
         database_url,
-        f"CREATE ROLE {role} LOGIN",
+        f"CREATE ROLE {role} LOGIN PASSWORD 'a secret'",
         f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
     )
-    url = make_url(database_url).set(username=role).render_as_string()
+    url = url_as(database_url, role, "a secret")
 
     async with Database(DatabaseOptions(url=url, read_only=True)) as database:
         assert await one_value(database, "SELECT seq FROM ledger_head") == 0

@@ -22,7 +22,7 @@ from inventory_api.domain.unavailable import (
 from inventory_api.store.database import Database
 from inventory_api.store.faults import fault_of
 from inventory_api.store.options import DatabaseOptions
-from tests.databases import Template, other_connection, run_aside
+from tests.databases import Template, other_connection, run_aside, url_as
 
 pytestmark = pytest.mark.postgres
 COUNT = "UPDATE ledger_head SET seq = seq + 1"
@@ -164,11 +164,11 @@ async def test_a_server_without_a_connection_to_spare_is_busy(database_url: str)
     role = f"clerk_{name}"
     run_aside(
         database_url,
-        f"CREATE ROLE {role} LOGIN",
+        f"CREATE ROLE {role} LOGIN PASSWORD 'a secret'",
         f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}",
         f'ALTER DATABASE "{name}" CONNECTION LIMIT 0',
     )
-    url = make_url(database_url).set(username=role).render_as_string()
+    url = url_as(database_url, role, "a secret")
 
     with pytest.raises(StorageBusy):
         await Database(DatabaseOptions(url=url)).__aenter__()
