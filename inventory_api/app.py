@@ -138,8 +138,11 @@ async def open_service(
             async with database.reader() as session:
                 head = await read_head(session)
             time_of_day = await database.now()
+            # What a file holds was written by its only clock. A shared ledger may be ahead of
+            # its server, by a machine whose clock is: that must end nobody's hold.
+            at_least = Instant(0) if database.is_shared else head.recorded_at
             steady = (
-                clock.SteadyClock(head.recorded_at, wall=lambda: time_of_day or now())
+                clock.SteadyClock(at_least, wall=lambda: time_of_day or now())
                 if now is clock.now
                 else now
             )

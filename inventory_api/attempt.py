@@ -103,6 +103,9 @@ class Attempts:
             except (StorageConflict, StorageUnreachable) as fault:
                 if isinstance(fault, StorageRace) and attempt >= RACES_MAX:
                     raise fault.__cause__ or fault from None
+                if all(entry.future.done() for entry in batch):
+                    # Nobody waits for it any more, and others wait behind it.
+                    raise
                 self.metrics.batch_retries.labels(fault.code).inc()
                 pause_s = self.limits.retry_pause_s * 2**attempt
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - no secret

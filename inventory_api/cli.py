@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 import typer
+from sqlalchemy.exc import DBAPIError
 
 from inventory_api import __version__
 from inventory_api.app import NoKeyError, database_options, open_service
@@ -148,6 +149,10 @@ def _in_one_line() -> Iterator[None]:
     """Tell why it can't be done in one line instead of a traceback, and fail."""
     try:
         yield
+    except DBAPIError as error:
+        # Without the statement and what it was to write.
+        typer.secho(str(error).partition("\n")[0], err=True, fg="red")
+        raise typer.Exit(1) from error
     except START_ERRORS as error:
         typer.secho(f"{error}{_cause(error)}", err=True, fg="red")
         raise typer.Exit(1) from error

@@ -179,7 +179,8 @@ class Committer:
             outcomes = await self._attempts.persist(batch)
         except Unavailable as unavailable:
             # No defect, so no traceback: the storage's own words say what it is.
-            cause = str(unavailable.__cause__)
+            # Its first line: the ones below may quote what was to be written.
+            cause = str(unavailable.__cause__).partition("\n")[0]
             logger.error("batch_failed", code=unavailable.code, commands=len(batch), cause=cause)  # noqa: TRY400
             if isinstance(unavailable, StorageFailed | OutcomeUnknown) and self._must_restart:
                 self._fail()

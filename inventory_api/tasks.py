@@ -18,6 +18,7 @@ logger = get_logger(__name__)
 
 # For the commit that is under way when everything else has ended.
 LAST_WAIT_S = 0.5
+CANCELLED_WITHIN_S = 2.0
 
 
 @asynccontextmanager
@@ -51,9 +52,11 @@ async def running(service: Service) -> AsyncIterator[None]:
         service.committer.drain()
         left_s = ends_s - asyncio.get_running_loop().time()
         await asyncio.wait([committing], timeout=max(left_s, LAST_WAIT_S))
-        for task in (committing, pulling, *others):
+        tasks = (committing, pulling, *others)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(committing, pulling, *others, return_exceptions=True)
+        # A driver's goodbye to a server that does not answer is not waited for.
+        await asyncio.wait(tasks, timeout=CANCELLED_WITHIN_S)
 
 
 async def _end_deliveries(webhooks: Webhooks, *, until_s: float) -> None:

@@ -22,22 +22,44 @@ class CuttingProxy:
         self._connect = connect
         self._when: When = "before"
         self._marker: bytes | None = None
+        self._silent: set[asyncio.Event] = set()
+        self._open: set[asyncio.Event] = set()
+        self._serving: set[asyncio.Task[None] | None] = set()
         self.cuts = 0
 
     def cut(self, when: When, *, marker: str) -> None:
         """Break a connection, once: at the COMMIT behind a message that has the marker in it."""
         self._when, self._marker = when, marker.encode()
 
+    def silence(self) -> None:
+        """From now on nothing passes on the connections that are open, and nobody is told."""
+        self._silent |= self._open
+
+    async def end(self) -> None:
+        """End the silence, and wait until nobody is served any more."""
+        for silence in self._silent:
+            silence.set()
+        serving = [task for task in self._serving if task is not None and not task.done()]
+        await asyncio.gather(*serving, return_exceptions=True)
+
+    async def _pause(self, connection: asyncio.Event) -> None:
+        if connection in self._silent:
+            await connection.wait()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, from its start to its end."""
         from_server, to_server = await self._connect()
-        answers = asyncio.create_task(_pass_on(from_server, writer))
+        self._serving.add(asyncio.current_task())
+        connection = asyncio.Event()
+        self._open.add(connection)
+        answers = asyncio.create_task(self._pass_on(connection, from_server, writer))
         try:
             # The first message has no letter in front of its length.
             to_server.write(await _message(reader, lead=0))
             is_marked = False
             while True:
                 message = await _message(reader, lead=1)
+                await self._pause(connection)
                 is_marked |= self._marker is not None and self._marker in message
                 if is_marked and message.startswith(b"Q") and b"COMMIT" in message:
                     await self._break(message, to_server, from_server, answers)
@@ -50,6 +72,18 @@ class CuttingProxy:
             await asyncio.gather(answers, return_exceptions=True)
             writer.transport.abort()
             to_server.transport.abort()
+
+    async def _pass_on(
+        self,
+        connection: asyncio.Event,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        while piece := await reader.read(1 << 16):
+            await self._pause(connection)
+            writer.write(piece)
+            await writer.drain()
+        writer.transport.abort()
 
     async def _break(
         self,
@@ -72,13 +106,6 @@ async def _message(reader: asyncio.StreamReader, *, lead: int) -> bytes:
     return head + await reader.readexactly(int.from_bytes(head[lead:]) - 4)
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(1 << 16):
-        writer.write(piece)
-        await writer.drain()
-    writer.transport.abort()
-
-
 @asynccontextmanager
 async def cutting(url: str) -> AsyncIterator[tuple[CuttingProxy, str]]:
     """A proxy for a database, and the URL through it: a Unix socket, whatever the server has."""
@@ -97,7 +124,10 @@ async def cutting(url: str) -> AsyncIterator[tuple[CuttingProxy, str]]:
                 direct.database,
                 query,
             )
-            yield proxy, through.render_as_string(hide_password=False)
+            try:
+                yield proxy, through.render_as_string(hide_password=False)
+            finally:
+                await proxy.end()
 
 
 async def _connect(url: URL) -> Streams:

@@ -99,9 +99,10 @@ async def test_what_ended_while_the_process_was_down_is_accounted_once(database_
             assert count == 1
 
 
-async def test_a_clock_set_back_while_the_process_was_down_starts_at_the_last_record(
+async def test_a_clock_set_back_while_the_process_was_down_starts_at_the_last_record_of_a_file(
     database_url: str,
 ) -> None:
+    """A server has a clock of its own: a machine that is ahead of it ends nobody's hold."""
     settings = Settings(database_url=database_url)
     tomorrow = SettableClock()
     tomorrow.move(400 * 365 * 24 * HOUR_S)
@@ -110,4 +111,5 @@ async def test_a_clock_set_back_while_the_process_was_down_starts_at_the_last_re
         await service.submit(command(adjust(9, reason="received")), actor="test")
 
     async with open_service(settings) as service:
-        assert service.steady_clock() >= tomorrow()
+        is_file = not service.database.is_shared
+        assert (service.steady_clock() >= tomorrow()) == is_file

@@ -70,7 +70,7 @@ class StorageFull(Unavailable):
 
 
 class StorageReadOnly(Unavailable):
-    """The database file or its file system cannot be written."""
+    """The database file or its file system cannot be written, or this user may not write it."""
 
     code = "storage_read_only"
     retry_after_s = 60

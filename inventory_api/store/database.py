@@ -1,5 +1,6 @@
 """The database: sessions that write, sessions that read, and the schema they expect."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,10 +17,18 @@ from inventory_api.store.schema import (
     SchemaOutdated,
     current_revision,
     expected_revision,
+    has_ledger,
     is_known,
     upgrade,
 )
 from inventory_api.store.sqlite import SQLite
+from inventory_api.telemetry import get_logger
+
+logger = get_logger(__name__)
+
+# For the goodbye of a server's connection, of which there are a few, before a supervisor's patience
+# ends.
+CLOSE_S = 0.5
 
 Session = AsyncSession
 
@@ -52,9 +61,9 @@ class Database:
         async with AsyncExitStack() as exits:
             await exits.enter_async_context(self._kind.claimed())
             self._writer = self._kind.engine(writes=True)
-            exits.push_async_callback(self._writer.dispose)
+            exits.push_async_callback(self._close, self._writer)
             self._readers = self._kind.engine(writes=False)
-            exits.push_async_callback(self._readers.dispose)
+            exits.push_async_callback(self._close, self._readers)
             try:
                 await self._check()
             except Exception as error:
@@ -98,7 +107,10 @@ class Database:
 
     async def migrate(self) -> None:
         """Bring the schema up to this program's revision; one process at a time."""
-        async with self._open(self._writer).begin() as connection:
+        async with (
+            self._kind.migrating(self._open(self._writer)) as engine,
+            engine.begin() as connection,
+        ):
             await connection.run_sync(self._kind.lock_migrations)
             revision = await connection.run_sync(current_revision)
             if revision is not None and not is_known(revision):
@@ -114,7 +126,8 @@ class Database:
         async with self.reader() as session:
             connection = await session.connection()
             revision = await connection.run_sync(current_revision)
-        is_ahead = self.is_shared and revision is not None and not is_known(revision)
+            is_ours = await connection.run_sync(has_ledger)
+        is_ahead = self.is_shared and is_ours and revision is not None and not is_known(revision)
         if revision != expected_revision() and not is_ahead:
             raise SchemaOutdated(found=revision)
 
@@ -134,6 +147,19 @@ class Database:
     def wal_bytes(self) -> int:
         """The size of a file's write-ahead log."""
         return self._kind.wal_bytes()
+
+    async def _close(self, engine: AsyncEngine) -> None:
+        """Close an engine's connections; a server that does not answer is not waited for."""
+        for _ in range(self.options.reader_connections):
+            try:
+                async with asyncio.timeout(CLOSE_S if self.is_shared else None):
+                    await engine.dispose()
+            except TimeoutError:
+                # That one is broken off; the others still have to be closed.
+                logger.warning("connection_left", reason="the server does not answer")
+            else:
+                return
+        await engine.dispose()
 
     def _open(self, engine: AsyncEngine | None) -> AsyncEngine:
         if engine is None:

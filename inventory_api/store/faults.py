@@ -36,6 +36,7 @@ _POSTGRES: dict[str, type[Unavailable]] = {
     "55P03": StorageBusy,  # lock_not_available: the lock timeout
     "57014": StorageBusy,  # query_canceled: the statement timeout
     "25006": StorageReadOnly,  # read_only_sql_transaction
+    "42501": StorageReadOnly,  # insufficient_privilege
     "53100": StorageFull,  # disk_full
     "53": StorageBusy,  # too many connections, out of memory
     "08": StorageUnreachable,  # connection exceptions

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, event, text
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -18,6 +19,8 @@ from inventory_api.store.tls import context_of
 SERVER_VERSION_MIN = 140_000
 # Any number that nothing else on the server locks: "inventory" in ASCII, cut to 63 bits.
 MIGRATION_LOCK = 0x696E76656E746F72
+# The server ends a statement itself; when it says nothing by then, it is gone without a word.
+SILENCE_MAX_S = 2.0
 # Statements whose plans are kept per connection; the service has some two hundred.
 STATEMENTS_KEPT = 500
 
@@ -42,9 +45,13 @@ class Postgres:
 
     def __init__(self, url: URL, options: DatabaseOptions) -> None:
         self._options = options
+        if "sslmode" in url.query:
+            raise ValueError(
+                "INVENTORY_DATABASE_URL: say INVENTORY_DATABASE_TLS instead of sslmode."
+            )
         self._url = url.set(drivername="postgresql+asyncpg")
-        if (file := options.password_file) is not None:
-            self._url = self._url.set(password=file.read_text().rstrip("\r\n"))
+        if options.password_file is not None:
+            _password_in(options.password_file)
 
     @asynccontextmanager
     async def claimed(self) -> AsyncIterator[None]:
@@ -53,9 +60,25 @@ class Postgres:
 
     def engine(self, *, writes: bool) -> AsyncEngine:
         """The engine of the connection that writes, or of those that read."""
+        return self._engine(
+            writes=writes, silence_s=self._options.statement_timeout_s + SILENCE_MAX_S
+        )
+
+    @asynccontextmanager
+    async def migrating(self, _: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+        """An engine for statements that take as long as they take."""
+        engine = self._engine(writes=True, silence_s=None)
+        try:
+            yield engine
+        finally:
+            await engine.dispose()
+
+    def _engine(self, *, writes: bool, silence_s: float | None) -> AsyncEngine:
         writes = writes and not self._options.read_only
         engine = create_async_engine(
             self._url,
+            # Values are whoever's they are, and errors go to the log.
+            hide_parameters=True,
             poolclass=AsyncAdaptedQueuePool,
             pool_size=1 if writes else self._options.reader_connections,
             max_overflow=0,
@@ -65,6 +88,8 @@ class Postgres:
             connect_args={
                 "ssl": context_of(self._options.tls, self._options.tls_ca_file),
                 "timeout": self._options.connect_timeout_s,
+                "command_timeout": silence_s,
+                **self._address_and_password(),
                 "prepared_statement_cache_size": STATEMENTS_KEPT,
                 "server_settings": {
                     "application_name": "inventory-api",
@@ -81,7 +106,19 @@ class Postgres:
             },
         )
         event.listen(engine.sync_engine, "checkout", _refuse_closed)
+        event.listen(engine.sync_engine, "handle_error", _leave_silent)
         return engine
+
+    def _address_and_password(self) -> dict[str, Any]:  # Any: as the driver takes them
+        found: dict[str, Any] = {}
+        if (file := self._options.password_file) is not None:
+            # Read for each connection: a password is changed while the service runs.
+            found["password"] = lambda: _password_in(file)
+        hosts = self._url.query.get("host", ())
+        if not (isinstance(hosts, str) or self._options.unsafe_allowed or self._options.read_only):
+            # Of several servers the one that takes changes, also when they change their parts.
+            found["target_session_attrs"] = "read-write"
+        return found
 
     async def check(self, readers: AsyncEngine) -> None:
         """Refuse what would not keep the promises, unless that is allowed."""
@@ -132,6 +169,16 @@ def _refuse_closed(connection: Any, *_: object) -> None:  # Any: SQLAlchemy's fa
     """Have the pool replace a connection that the server has closed meanwhile; no round trip."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError
+
+
+def _leave_silent(context: ExceptionContext) -> None:
+    """Give a connection up on which the server has said nothing for too long."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
+
+
+def _password_in(file: Path) -> str:
+    return file.read_text().rstrip("\r\n")
 
 
 def _milliseconds(seconds: float) -> str:

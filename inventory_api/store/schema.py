@@ -15,9 +15,16 @@ class SchemaOutdated(RuntimeError):
     """The database's schema is not this program's."""
 
     def __init__(self, *, found: str | None) -> None:
+        if found is None or is_known(found):
+            advice = "run `inventory-api migrate`"
+        else:
+            advice = (
+                "`inventory-api migrate` does not know it, so it is a later release's, or another"
+                " program's"
+            )
         super().__init__(
             f"The schema is at revision {found or 'none'}, this program needs"
-            f" {expected_revision()}: run `inventory-api migrate`."
+            f" {expected_revision()}: {advice}."
         )
 
 
@@ -44,6 +51,11 @@ def current_revision(connection: Connection) -> str | None:
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return revision
+
+
+def has_ledger(connection: Connection) -> bool:
+    """Whether a database is one of this program's, at whatever revision."""
+    return inspect(connection).has_table("ledger_head")
 
 
 def is_known(revision: str) -> bool:

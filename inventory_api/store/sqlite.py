@@ -76,11 +76,18 @@ class SQLite:
         return create_async_engine(
             "sqlite+aiosqlite://",
             async_creator=connected,
+            # Values are whoever's they are, and errors go to the log.
+            hide_parameters=True,
             poolclass=AsyncAdaptedQueuePool,
             pool_size=1 if writes else self._options.reader_connections,
             max_overflow=0,
             pool_timeout=None,
         )
+
+    @asynccontextmanager
+    async def migrating(self, writer: AsyncEngine) -> AsyncIterator[AsyncEngine]:
+        """The engine that migrates: one connection writes."""
+        yield writer
 
     async def check(self, readers: AsyncEngine) -> None:
         """Read every page of a small file, before anything is written to it."""

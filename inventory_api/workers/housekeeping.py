@@ -33,9 +33,9 @@ async def forget_outcomes(service: Service) -> bool:
     rows_max = service.settings.housekeeping_rows
     removed = 0
 
-    async def work(session: Session, now: Instant) -> Outcome:
+    async def work(session: Session, _: Instant) -> Outcome:
         nonlocal removed
-        oldest = Instant(now - service.settings.idempotency_keep_s * 1_000_000)
+        oldest = _ago(service, service.settings.idempotency_keep_s)
         removed = await forget_before(session, oldest, rows_max=rows_max)
         return Outcome(b"{}")
 
@@ -48,11 +48,16 @@ async def forget_old_deliveries(service: Service) -> bool:
     rows_max = service.settings.housekeeping_rows
     removed = 0
 
-    async def work(session: Session, now: Instant) -> Outcome:
+    async def work(session: Session, _: Instant) -> Outcome:
         nonlocal removed
-        oldest = Instant(now - service.settings.webhook_deliveries_keep_s * 1_000_000)
+        oldest = _ago(service, service.settings.webhook_deliveries_keep_s)
         removed = await forget_deliveries(session, oldest, rows_max=rows_max)
         return Outcome(b"{}")
 
     await service.transact(work, actor=ACTOR)
     return removed == rows_max
+
+
+def _ago(service: Service, seconds: int) -> Instant:
+    """By the clock that does not jump, and that processes share: a wrong one would forget all."""
+    return Instant(service.steady_clock() - seconds * 1_000_000)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -10,6 +10,7 @@ from inventory_api.app import open_service
 from inventory_api.domain.outcome import IdempotencyKey, Outcome
 from inventory_api.domain.types import Instant
 from inventory_api.domain.unavailable import (
+    DeadlineExpired,
     OutcomeUnknown,
     StorageBusy,
     StorageFull,
@@ -270,3 +271,43 @@ async def _until_told(service: Service, key: str) -> None:
             await asyncio.sleep(0.01)
         else:
             return
+
+
+async def test_a_connection_that_falls_silent_is_left_for_another_one(
+    settings: Settings, database_url: str
+) -> None:
+    """As behind an address that moved, or a machine that lost its power: nobody says goodbye."""
+    limits = {"statement_timeout_s": 0.5, "check_deadline_s": 30.0, "change_deadline_s": 30.0}
+    async with cutting(database_url) as (proxy, url):
+        chosen = settings.model_copy(update={"database_url": url, **limits})
+        async with open_service(chosen) as service:
+            await open_shop(service)
+            await service.adjust([{"sku": "P001", "delta": 1, "reason": "received"}])
+            before = await service.level("P001", "main")
+            proxy.silence()
+
+            await service.adjust([{"sku": "P001", "delta": 1, "reason": "received"}])
+            # A change is tried again; each connection that is lost costs one read.
+            for _ in range(chosen.reader_connections):
+                with suppress(StorageUnreachable):
+                    await service.level("P001", "main")
+            after = await service.level("P001", "main")
+
+    assert before is not None
+    assert after is not None
+    assert after.on_hand == before.on_hand + 1
+
+
+async def test_what_waits_for_a_silent_connection_is_not_waited_for_at_the_end(
+    settings: Settings, database_url: str
+) -> None:
+    chosen_s = 1_000.0
+    limits = {"statement_timeout_s": chosen_s, "drain_deadline_s": 0.1, "check_deadline_s": 0.1}
+    async with cutting(database_url) as (proxy, url):
+        chosen = settings.model_copy(update={"database_url": url, **limits})
+        async with asyncio.timeout(10):
+            async with open_service(chosen) as service:
+                await open_shop(service)
+                proxy.silence()
+                with pytest.raises(DeadlineExpired):
+                    await service.level("P001", "main")

@@ -340,3 +340,16 @@ async def test_an_old_sqlite_is_warned_of_once_at_start(
 
     warned = [one["event"] for one in events(caplog, "warning")]
     assert warned == ([] if is_mended else ["sqlite_wal_reset_defect"])
+
+
+async def test_an_error_does_not_quote_what_was_to_be_written(database: Database) -> None:
+    """Errors go to the log, and among the values are secrets."""
+    async with database.writer() as session:
+        with pytest.raises(DBAPIError) as failed:
+            await session.execute(
+                text("INSERT INTO item (sku, name) VALUES (:sku, :name)"),
+                {"sku": "P001", "name": "a secret"},
+            )
+
+    assert "a secret" not in str(failed.value).partition("\n")[0]
+    assert "hide" in str(failed.value)

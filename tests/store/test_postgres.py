@@ -311,3 +311,19 @@ async def test_a_reader_of_a_read_only_database_needs_no_right_to_write(
             with pytest.raises(DBAPIError, match="read-only"):
                 await session.execute(text("UPDATE ledger_head SET seq = 1"))
     run_aside(database_url, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+async def test_a_foreign_database_is_not_taken_for_one_of_a_later_release(empty_url: str) -> None:
+    run_aside(
+        empty_url,
+        "CREATE TABLE alembic_version (version_num text)",
+        "INSERT INTO alembic_version VALUES ('abc123')",
+    )
+
+    with pytest.raises(SchemaOutdated, match=r"abc123.*a later release's, or another program's"):
+        await open_and_close(empty_url)
+
+
+async def test_the_settings_of_other_drivers_are_refused_with_ours(database_url: str) -> None:
+    with pytest.raises(ValueError, match="INVENTORY_DATABASE_TLS instead of sslmode"):
+        await open_and_close(f"{database_url.partition('?')[0]}?sslmode=require")

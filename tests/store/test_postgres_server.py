@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
 from inventory_api.domain.unavailable import StorageReadOnly, StorageUnreachable
 from inventory_api.store.database import Database
@@ -123,6 +124,25 @@ async def test_the_password_is_read_from_its_file(guarded: URL, tmp_path: Path, 
 
     async with Database(options) as database:
         assert await one_value(database, "SELECT current_user") == "shop"
+
+
+async def test_a_password_that_is_changed_counts_from_the_next_connection_on(
+    server: PostgresServer, guarded: URL, tmp_path: Path
+) -> None:
+    admin, secret = rendered(server.url), tmp_path / "password"
+    secret.write_text("a secret")
+    async with Database(DatabaseOptions(url=rendered(guarded), password_file=secret)) as database:
+        run_aside(admin, "ALTER ROLE shop PASSWORD 'a new one'")
+        secret.write_text("a new one")
+        run_aside(
+            admin, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'shop'"
+        )
+
+        with suppress(DBAPIError):
+            # Its connection has gone; the next one is a new one.
+            await one_value(database, "SELECT current_user")
+        assert await one_value(database, "SELECT current_user") == "shop"
+    run_aside(admin, "ALTER ROLE shop PASSWORD 'a secret'")
 
 
 async def test_the_password_file_counts_more_than_the_address(guarded: URL, tmp_path: Path) -> None:

@@ -107,3 +107,19 @@ async def test_a_running_service_tidies_by_itself(settings: Settings, clock: Set
         async with asyncio.timeout(30):
             while await keys_left(service):
                 pass
+
+
+async def test_a_clock_that_is_ahead_makes_nobody_forget(
+    settings: Settings, clock: SettableClock
+) -> None:
+    """Not the machine's time of day counts, but the time that all processes share."""
+    ahead = SettableClock()
+    ahead.move(seconds=8 * 24 * 3_600)
+    async with open_service(settings, now=clock, steady=clock) as service:
+        await open_shop(service)
+        await book(service, "k")
+
+    async with open_service(settings, now=ahead, steady=clock) as service:
+        await forget_outcomes(service)
+
+        assert await keys_left(service) == ["k"]

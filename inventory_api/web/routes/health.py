@@ -2,7 +2,12 @@
 
 from starlette.responses import Response
 
-from inventory_api.domain.unavailable import Draining, StorageFailed, Unavailable
+from inventory_api.domain.unavailable import (
+    Draining,
+    StorageFailed,
+    StorageUnreachable,
+    Unavailable,
+)
 from inventory_api.store.schema import SchemaOutdated
 from inventory_api.web.call import Call
 from inventory_api.web.problems import Problem, retry_after
@@ -23,7 +28,7 @@ async def livez(_: Call) -> Response:
     "/readyz",
     needs="public",
     answer=ReadyAnswer,
-    errors=(Draining.code, StorageFailed.code),
+    errors=(Draining.code, StorageFailed.code, StorageUnreachable.code),
 )
 async def readyz(call: Call) -> Response | Problem:
     """Tell whether requests can be served: 200, or 503 with the checks that failed."""
@@ -32,16 +37,20 @@ async def readyz(call: Call) -> Response | Problem:
         "reads": True,
         "schema": True,
     }
+    code = StorageFailed.code
     try:
         async with call.service.deadline():
             await call.service.database.check_schema()
     except SchemaOutdated:
         checks["schema"] = False
-    except Unavailable:
+    except Unavailable as unavailable:
         checks["reads"] = False
+        if isinstance(unavailable, StorageUnreachable):
+            code = unavailable.code
     if all(checks.values()):
         return json_reply({"status": "ready", "checks": checks})
-    code = StorageFailed.code if checks["accepts_changes"] else Draining.code
+    if not checks["accepts_changes"]:
+        code = Draining.code
     return Problem(code, {"checks": checks}, headers=[retry_after(1)])
 
 
