@@ -55,8 +55,9 @@ async def running(service: Service) -> AsyncIterator[None]:
         tasks = (committing, pulling, *others)
         for task in tasks:
             task.cancel()
+        ended = asyncio.gather(*tasks, return_exceptions=True)
         # A driver's goodbye to a server that does not answer is not waited for.
-        await asyncio.wait(tasks, timeout=CANCELLED_WITHIN_S)
+        await asyncio.wait([ended], timeout=CANCELLED_WITHIN_S)
 
 
 async def _end_deliveries(webhooks: Webhooks, *, until_s: float) -> None:
