@@ -51,6 +51,7 @@ class Postgres:
             )
         self._url = url.set(drivername="postgresql+asyncpg")
         if options.password_file is not None:
+            # One that can't be read is told at the start, and not by the first connection.
             _password_in(options.password_file)
 
     @asynccontextmanager
@@ -114,7 +115,7 @@ class Postgres:
         if (file := self._options.password_file) is not None:
             # Read for each connection: a password is changed while the service runs.
             found["password"] = lambda: _password_in(file)
-        hosts = self._url.query.get("host", ())
+        hosts = self._url.query.get("host", "")
         if not (isinstance(hosts, str) or self._options.unsafe_allowed or self._options.read_only):
             # Of several servers the one that takes changes, also when they change their parts.
             found["target_session_attrs"] = "read-write"

@@ -311,3 +311,22 @@ async def test_what_waits_for_a_silent_connection_is_not_waited_for_at_the_end(
                 proxy.silence()
                 with pytest.raises(DeadlineExpired):
                     await service.level("P001", "main")
+
+
+async def test_a_batch_that_nobody_waits_for_any_more_is_not_tried_again(
+    settings: Settings,
+) -> None:
+    limits = {"batch_retry_pause_s": 0.5, "batch_retries_max": 8}
+    async with open_service(settings.model_copy(update=limits)) as service:
+        await open_shop(service)
+
+        async def look(_: Session, __: Instant) -> Outcome:
+            return Outcome(b"{}")
+
+        with failing(service, "40001"):
+            with pytest.raises(OutcomeUnknown):
+                await send(service, command(adjust(1)), deadline_s=0.2)
+            # All its retries would take two minutes, and the one behind it has a few seconds.
+            behind = await service.committer.transact(look, actor="test", deadline_s=5)
+
+    assert behind.refused is None

@@ -327,3 +327,15 @@ async def test_a_foreign_database_is_not_taken_for_one_of_a_later_release(empty_
 async def test_the_settings_of_other_drivers_are_refused_with_ours(database_url: str) -> None:
     with pytest.raises(ValueError, match="INVENTORY_DATABASE_TLS instead of sslmode"):
         await open_and_close(f"{database_url.partition('?')[0]}?sslmode=require")
+
+
+async def test_a_table_that_is_in_the_way_of_a_migration_is_told_in_one_line(
+    empty_url: str,
+) -> None:
+    run_aside(empty_url, "CREATE TABLE item (of_somebody text)")
+
+    failed = await asyncio.to_thread(migrate, empty_url)
+
+    assert failed.returncode == 1
+    assert 'relation "item" already exists' in failed.stderr
+    assert len(failed.stderr.splitlines()) == 1

@@ -192,6 +192,7 @@ async def test_a_server_without_a_connection_to_spare_is_busy(database_url: str)
         ("57P03", StorageUnreachable),
         ("08006", StorageUnreachable),
         ("25006", StorageReadOnly),
+        ("42501", StorageReadOnly),
         ("58030", StorageFailed),
         ("XX001", StorageFailed),
         ("P0001", None),

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+from inventory_api.app import create_app, open_service
 from inventory_api.domain.unavailable import StorageReadOnly, StorageUnreachable
+from inventory_api.settings import Settings
 from inventory_api.store.database import Database
 from inventory_api.store.faults import fault_of
 from inventory_api.store.options import DatabaseOptions, DatabaseUnsafe
@@ -81,15 +84,22 @@ async def error_of(database: Database) -> Exception:
 
 
 async def test_a_replica_is_refused_and_may_be_read(server: PostgresServer) -> None:
+    port = free_port()
     replica = await asyncio.to_thread(
         PostgresServer,
         source=server.url,
-        settings=REPLICATED | {"port": str(free_port())},
+        settings=REPLICATED | {"listen_addresses": f"'{HOST}'", "port": str(port)},
     )
     try:
         url = rendered(replica.url)
-        with pytest.raises(DatabaseUnsafe, match="is a replica"):
-            await Database(DatabaseOptions(url=url)).__aenter__()
+        for address in (url, rendered(replica.url.set(host=HOST, port=port, query={}))):
+            with pytest.raises(DatabaseUnsafe, match="is a replica"):
+                await Database(DatabaseOptions(url=address)).__aenter__()
+
+        hosts = (f"{HOST}:{port}", f"{HOST}:{server.url.query['port']}")
+        either = rendered(server.url.set(query={"host": hosts}))
+        async with Database(DatabaseOptions(url=either)) as database:
+            assert await one_value(database, "SELECT pg_is_in_recovery()") is False
 
         run_aside(rendered(server.url), "UPDATE ledger_head SET recorded_at = 77")
         async with Database(DatabaseOptions(url=url, read_only=True)) as database:
@@ -103,6 +113,22 @@ async def test_a_replica_is_refused_and_may_be_read(server: PostgresServer) -> N
             assert fault_of(await error_of(database)) is StorageReadOnly
     finally:
         await asyncio.to_thread(replica.remove)
+
+
+async def test_a_process_whose_server_is_down_says_so_when_asked_whether_it_is_ready(
+    server: PostgresServer,
+) -> None:
+    async with open_service(Settings(database_url=rendered(server.url))) as service:
+        transport = httpx.ASGITransport(create_app(service))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+            await asyncio.to_thread(server.stop)
+            try:
+                answer = await http.get("/readyz")
+            finally:
+                await asyncio.to_thread(server.start)
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unreachable")
+    assert answer.json()["checks"]["reads"] is False
 
 
 @pytest.fixture
